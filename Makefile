@@ -1,0 +1,80 @@
+# Everything a developer does here. The tools come from a lock into .venv, once per change of the lock.
+
+PYTHON ?= python3
+STAGE ?= dev
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := .ci/requirements-dev.txt
+READY := $(VENV)/.ready-$(shell cksum $(LOCK) | cut -d ' ' -f 1)
+UV_COMPILE := $(CURDIR)/$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --fork-strategy fewest \
+	--custom-compile-command 'make lock'
+
+# $(call compile_locks,DIRECTORY,FLAGS): resolves the two locks there. Existing pins stay unless FLAGS say otherwise.
+define compile_locks
+cd $(1) && $(UV_COMPILE) $(2) pyproject.toml --output-file requirements.txt && \
+$(UV_COMPILE) $(2) pyproject.toml --group dev --constraint requirements.txt --output-file $(LOCK)
+endef
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test check fix lock lock-check bench package deploy clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install the locked tools into .venv (every command does it by itself)
+
+$(READY):
+	@command -v $(PYTHON) >/dev/null || { echo "Stepwell needs Python 3.11 or newer: $(PYTHON) is not on PATH. Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Stepwell needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks its venv module. Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV): a minute, once ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --requirement $(LOCK)
+	@touch $@
+
+run: $(READY) ## serve on http://127.0.0.1:8000 (PORT=...), the API under /api
+	@$(BIN)/python -m infra.local
+
+test: $(READY) ## run every test (PYTEST_ARGS=...)
+	@$(BIN)/python -m tests.support.dynamodb_local
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(READY) ## formatting, lint, types, the arrows between rooms, the locks
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Formatting differs; 'make fix' mends it." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet --output-format concise .
+	@$(BIN)/mypy
+	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
+	@$(MAKE) --no-print-directory lock-check
+
+fix: $(READY) ## format, and mend what ruff can
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+lock: $(READY) ## bring both locks in line with pyproject.toml (UPGRADE=1: and to the newest releases)
+	@$(call compile_locks,.,$(if $(UPGRADE),--upgrade))
+
+lock-check: $(READY)
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	cp pyproject.toml requirements.txt "$$fresh" && mkdir "$$fresh/.ci" && cp $(LOCK) "$$fresh/.ci" && \
+	( $(call compile_locks,"$$fresh") ) && \
+	{ diff -u requirements.txt "$$fresh/requirements.txt" && \
+	  diff -u $(LOCK) "$$fresh/$(LOCK)" || \
+	  { echo "The locks do not match pyproject.toml; 'make lock' mends it." >&2; exit 1; } }
+
+bench: $(READY) ## measure every goal of PERFORMANCE.md
+	@$(BIN)/python -m infra.bench
+
+# Chalice asks for a region; what it writes works in any.
+package: $(READY) ## dist/deployment.zip and dist/sam.json (STAGE=dev)
+	@AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(BIN)/chalice package --stage $(STAGE) dist >/dev/null
+	@ls -sh dist
+
+deploy: $(READY) ## deploy to AWS (STAGE=dev)
+	@$(BIN)/python -m infra.deploy --stage $(STAGE)
+
+clean: ## remove all that these commands made
+	@rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .chalice/deployments
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
