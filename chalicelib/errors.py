@@ -1,0 +1,186 @@
+"""Every error that a caller can be told about, as one tree.
+
+    StepwellError
+    ├── InvalidRequest            the request itself is wrong; nothing was stored
+    │   ├── Malformed             not strict JSON, or not an object
+    │   ├── UnknownField          a name that the flow, or the route, does not declare
+    │   ├── UnknownFlow
+    │   ├── UnknownStep
+    │   ├── TooManyFields         one save writes more fields than an expression holds
+    │   ├── MethodNotAllowed
+    │   └── UnsupportedMediaType
+    ├── TooLarge                  the body, or what the session would become
+    ├── NotFound                  never issued, deleted, or not the caller's
+    ├── SessionGone               the session is over
+    │   ├── Expired               carries when, and the flow
+    │   └── Finalized             carries the record's id
+    ├── PreconditionFailed        someone else wrote first; nothing was stored
+    │   ├── VersionMismatch       If-Match; carries the current session
+    │   └── Conflict              baseVersion; carries the conflicting fields
+    ├── Incomplete                finalizing needs every step complete
+    ├── IdempotencyMismatch       the key was used before, for something else
+    └── StoreUnavailable          the outcome is unknown or nothing happened; try again
+
+The tree knows nothing of HTTP: ``chalicelib.web.problems`` maps it, by method
+resolution order, to RFC 9457 problem details. ``detail`` is a fixed text or made of
+names that the caller may see; it never carries a field's value or a session id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chalicelib.flows.validation import FieldError, StepReport
+    from chalicelib.sessions.opened import Opened
+
+
+class StepwellError(Exception):
+    """Base of the tree.
+
+    Parameters
+    ----------
+    detail
+        One sentence for the caller. Empty: the problem type's title says it all.
+    """
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class InvalidRequest(StepwellError):
+    """A value of the wrong type or out of range in the request's envelope.
+
+    ``errors`` names the places, in the shape of the contract: step, field, code, message.
+    """
+
+    def __init__(self, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+
+class Malformed(InvalidRequest):
+    """The body is not strict JSON, or not an object."""
+
+
+class UnknownField(InvalidRequest):
+    """A name that neither the route nor the flow's closed steps declare."""
+
+
+class UnknownFlow(InvalidRequest):
+    """No flow of that name is deployed."""
+
+
+class UnknownStep(InvalidRequest):
+    """The flow has no step of that number."""
+
+
+class TooManyFields(InvalidRequest):
+    """One save names more fields than one update expression can hold."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(f"One save writes at most {limit} fields; this one names {count}.")
+        self.limit = limit
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The resource exists and does not know the method."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__("This resource answers " + ", ".join(allowed) + ".")
+        self.allowed = tuple(allowed)
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is declared to be something else than UTF-8 JSON."""
+
+
+class TooLarge(StepwellError):
+    """The body, or the session it would make, is over its limit; nothing was stored."""
+
+
+class NotFound(StepwellError):
+    """Never issued, deleted, or not the caller's: on purpose one error."""
+
+
+class SessionGone(StepwellError):
+    """The session is over; it can be read no more."""
+
+
+class Expired(SessionGone):
+    """The session's time is up.
+
+    Parameters
+    ----------
+    expired_at
+        Milliseconds since the epoch.
+    flow
+        Name of the session's flow, so that a client can start it again.
+    """
+
+    def __init__(self, expired_at: int, flow: str) -> None:
+        super().__init__("The session has expired and its data is gone.")
+        self.expired_at = expired_at
+        self.flow = flow
+
+
+class Finalized(SessionGone):
+    """The session became a record; nothing can be saved to it any more."""
+
+    def __init__(self, record_id: str) -> None:
+        super().__init__("The session was finalized; its record is permanent.")
+        self.record_id = record_id
+
+
+class PreconditionFailed(StepwellError):
+    """Another write came first; nothing of this one was stored."""
+
+
+class VersionMismatch(PreconditionFailed):
+    """The session is not at the version that If-Match named."""
+
+    def __init__(self, current: Opened) -> None:
+        super().__init__("The session has changed since that version.")
+        self.current = current
+
+
+@dataclass(frozen=True, slots=True)
+class FieldConflict:
+    """One field that changed after the base version. A missing value is None."""
+
+    step: int
+    field: str
+    yours: Any
+    theirs: Any
+    version: int
+
+
+class Conflict(PreconditionFailed):
+    """Fields of this save were changed by someone else after its base version."""
+
+    def __init__(self, conflicts: Sequence[FieldConflict], version: int) -> None:
+        super().__init__("Fields of this save were changed after its baseVersion.")
+        self.conflicts = tuple(conflicts)
+        self.version = version
+
+
+class Incomplete(StepwellError):
+    """Finalizing needs every step claimed complete and valid."""
+
+    def __init__(self, steps: Sequence[StepReport]) -> None:
+        super().__init__("Not every step is complete.")
+        self.steps = tuple(steps)
+
+
+class IdempotencyMismatch(StepwellError):
+    """The Idempotency-Key was used before, with another request."""
+
+
+class StoreUnavailable(StepwellError):
+    """The store did not answer in time or refused for now.
+
+    Whether a write was applied is unknown; sending the same request again resolves it.
+    """

@@ -1,0 +1,68 @@
+"""Validating a step's data, without ever refusing to keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from chalicelib.exact_json import JsonValue, dumps
+from chalicelib.flows.flow import Flow
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is not right yet.
+
+    ``code`` is stable: pydantic's error type (``missing``, ``greater_than``, ...) or one of
+    ours (``email``, ``phone``, ``end_before_start``). ``message`` never quotes the value.
+    ``field`` is None where the error is the step's as a whole.
+    """
+
+    step: int | None
+    field: str | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What validating one step found."""
+
+    step: int
+    name: str
+    errors: tuple[FieldError, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether there was nothing to find."""
+        return not self.errors
+
+
+def validate_step(flow: Flow, number: int, data: Mapping[str, JsonValue] | None) -> StepReport:
+    """Validate one step.
+
+    Parameters
+    ----------
+    data
+        The step's fields; None if an open step does not hold an object yet.
+    """
+    step = flow.step(number)
+    if step.fields is None:
+        return StepReport(number, step.name, () if data is not None else (_missing(number),))
+    try:
+        step.fields.__pydantic_validator__.validate_json(dumps(data or {}))
+    except ValidationError as failure:
+        return StepReport(number, step.name, tuple(_errors(number, failure)))
+    return StepReport(number, step.name, ())
+
+
+def _missing(step: int) -> FieldError:
+    return FieldError(step, None, "missing", "Nothing has been saved in this step")
+
+
+def _errors(step: int, failure: ValidationError) -> Iterable[FieldError]:
+    for error in failure.errors(include_url=False, include_context=False, include_input=False):
+        name = str(error["loc"][0]) if error["loc"] else None
+        yield FieldError(step, name, error["type"], error["msg"])
