@@ -1,0 +1,1 @@
+"""Sessions: what they are, how they change, and what a store must promise. Pure."""

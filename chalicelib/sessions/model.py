@@ -1,0 +1,124 @@
+"""A session, its record, and who is asking. Times are milliseconds since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chalicelib.exact_json import JsonValue
+
+StepData = dict[str, JsonValue]
+
+
+class Status(StrEnum):
+    """Where a session is in its life; all but ACTIVE are tombstones without data."""
+
+    ACTIVE = "active"
+    FINALIZED = "finalized"
+    EXPIRED = "expired"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's Idempotency-Key, as digests: of the key, and of the request it came with."""
+
+    key: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session as it is stored.
+
+    Parameters
+    ----------
+    key
+        Digest of the session's id. The id itself is nowhere stored.
+    claimed
+        Steps that were claimed complete; ``progress.completed_steps`` tells which are.
+    holding
+        Open steps that hold an object, perhaps an empty one.
+    steps
+        ``{step: {field: value}}``, an entry for every step.
+    field_versions
+        ``{step: {field: version}}``: when each field was last written or removed.
+    cleared
+        ``{step: version}``: when a step was last cleared.
+    deadline
+        No save extends the session beyond it.
+    mutations
+        Ids of the latest writes, those of the last seconds at least.
+    remembered
+        The latest writes that came with an Idempotency-Key, oldest first.
+    """
+
+    key: str
+    flow: str
+    flow_version: int
+    status: Status = Status.ACTIVE
+    version: int
+    current_step: int = 1
+    claimed: frozenset[int] = frozenset()
+    holding: frozenset[int] = frozenset()
+    steps: Mapping[int, StepData] = field(default_factory=dict)
+    field_versions: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    cleared: Mapping[int, int] = field(default_factory=dict)
+    created_at: int
+    last_activity: int
+    expires_at: int
+    deadline: int
+    mutations: frozenset[str] = frozenset()
+    remembered: tuple[IdempotencyKey, ...] = ()
+    record_id: str | None = None
+
+    def expired(self, now: int) -> bool:
+        """Whether the session's time is up: from ``expires_at`` on, to the millisecond."""
+        return self.status is Status.EXPIRED or (
+            self.status is Status.ACTIVE and now >= self.expires_at
+        )
+
+    def field_version(self, step: int, name: str) -> int:
+        """Tell at which version a field was last written, removed or cleared; 0: never."""
+        written = self.field_versions.get(step, {}).get(name, 0)
+        return max(written, self.cleared.get(step, 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The permanent copy that finalizing makes.
+
+    Parameters
+    ----------
+    sources
+        For ``document.union``: which step gives a field that several hold.
+    """
+
+    record_id: str
+    flow: str
+    flow_version: int
+    steps: Mapping[int, StepData]
+    sources: Mapping[str, int]
+    session_version: int
+    created_at: int
+    finalized_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking, as API Gateway saw them.
+
+    Parameters
+    ----------
+    address
+        The peer's network address, never a header.
+    """
+
+    address: str = ""
+    user_agent: str = ""
+
+    @property
+    def scope(self) -> str:
+        """What an Idempotency-Key belongs to: the same key of someone else is another."""
+        return f"{self.address}\n{self.user_agent}"

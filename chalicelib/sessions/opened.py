@@ -1,0 +1,26 @@
+"""A session together with what is needed to show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chalicelib.flows.flow import Flow
+from chalicelib.flows.validation import FieldError
+from chalicelib.sessions.model import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session, its flow, and the id that its caller knows it by."""
+
+    session_id: str
+    flow: Flow
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A session after a save, and what is not right yet with the fields just written."""
+
+    opened: Opened
+    errors: tuple[FieldError, ...]

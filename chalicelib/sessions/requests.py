@@ -1,0 +1,133 @@
+"""What callers ask for: right in shape, not yet held against a flow or a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from chalicelib.errors import UnknownField
+from chalicelib.exact_json import JsonValue
+from chalicelib.flows.flow import Flow
+from chalicelib.sessions.write import Change
+
+ANY_DOCUMENT = "data"
+"""What a request may call the document of any flow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Fields of a flat document, under the name that the request gives it."""
+
+    name: str
+    fields: dict[str, JsonValue]
+
+    def named_by(self, flow: Flow) -> bool:
+        """Whether this is what the flow calls its document."""
+        return self.name in (ANY_DOCUMENT, flow.document)
+
+
+class Request(Protocol):
+    """A request to change a session, whatever its flow turns out to be."""
+
+    def change(self, flow: Flow, current_step: int) -> Change:
+        """Tell what it changes in a session of that flow, or raise InvalidRequest."""
+
+    def depends_on_step(self, flow: Flow) -> bool:
+        """Tell whether the session's current step makes a difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSave:
+    """A save of fields of the document, wherever in the flow they are."""
+
+    document: Document | None = None
+    current_step: int | None = None
+    completed_steps: frozenset[int] = frozenset()
+
+    def change(self, flow: Flow, current_step: int) -> Change:
+        """Place the fields in their steps."""
+        _check_steps(flow, self.completed_steps)
+        if self.current_step is not None:
+            flow.step(self.current_step)
+        values = {}
+        if self.document is not None:
+            if not self.document.named_by(flow):
+                raise UnknownField(f"The flow {flow.name} calls its document {flow.document}.")
+            values = flow.place(self.document.fields, self.current_step or current_step)
+        return Change(
+            values=values,
+            holding=flow.open_steps.intersection(values),
+            current_step=self.current_step,
+            claim=self.completed_steps,
+        )
+
+    def depends_on_step(self, flow: Flow) -> bool:
+        """Undeclared fields go to the current step, which this save may not name."""
+        blind = self.document is not None and self.current_step is None
+        return blind and flow.placement_needs_step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSave:
+    """A save of fields of one step. It brings the person there, or, if complete, one further."""
+
+    step: int
+    fields: dict[str, JsonValue]
+    complete: bool = False
+
+    def change(self, flow: Flow, current_step: int) -> Change:
+        """Check that the fields are the step's."""
+        values = flow.place_in_step(self.step, self.fields)
+        following = min(self.step + 1, len(flow.steps))
+        return Change(
+            values=values,
+            holding=flow.open_steps.intersection(values),
+            current_step=following if self.complete else self.step,
+            claim=frozenset((self.step,)) if self.complete else frozenset(),
+        )
+
+    def depends_on_step(self, flow: Flow) -> bool:
+        """It names its step."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepClear:
+    """Empties one step and takes back that it was complete."""
+
+    step: int
+
+    def change(self, flow: Flow, current_step: int) -> Change:
+        """Check that there is such a step."""
+        flow.step(self.step)
+        return Change(clear=self.step)
+
+    def depends_on_step(self, flow: Flow) -> bool:
+        """It names its step."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """A new session.
+
+    Parameters
+    ----------
+    flow
+        None: the one that names the document so, else the default flow.
+    key
+        The caller's Idempotency-Key, as it was sent.
+    request
+        Digest of the request, to tell a repeat from a reuse of the key.
+    """
+
+    flow: str | None = None
+    content: DocumentSave = DocumentSave()
+    key: str | None = None
+    request: str = ""
+
+
+def _check_steps(flow: Flow, steps: Iterable[int]) -> None:
+    for step in steps:
+        flow.step(step)

@@ -1,0 +1,343 @@
+"""What can be done with sessions. Clock, randomness and store are handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chalicelib.errors import (
+    IdempotencyMismatch,
+    InvalidRequest,
+    NotFound,
+    StoreUnavailable,
+    TooManyFields,
+)
+from chalicelib.flows.flow import Flow
+from chalicelib.flows.registry import FlowRegistry
+from chalicelib.flows.validation import FieldError
+from chalicelib.sessions import ids
+from chalicelib.sessions.hints import Hint, Hints
+from chalicelib.sessions.model import Caller, Session
+from chalicelib.sessions.opened import Opened, Saved
+from chalicelib.sessions.progress import validate
+from chalicelib.sessions.refusals import raise_if_over, raise_refusal
+from chalicelib.sessions.requests import Creation, Request
+from chalicelib.sessions.store import (
+    AlreadyCreated,
+    CreationEntry,
+    Refused,
+    SessionStore,
+)
+from chalicelib.sessions.upgrading import is_current, upgraded
+from chalicelib.sessions.write import (
+    MAX_FIELDS,
+    Change,
+    Preconditions,
+    Refusal,
+    Removal,
+    Write,
+    apply,
+    failed_precondition,
+    refusal,
+    removal_refusal,
+)
+
+_ROUNDS = 8
+"""Attempts at a write whose assumptions prove wrong. The first miss corrects them; a further
+one means that somebody else writes at the same moment."""
+
+_KEY_MEMORY = 24 * 60 * 60 * 1000
+"""Milliseconds for which a creation's Idempotency-Key gives the same session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long things are kept, in milliseconds.
+
+    Parameters
+    ----------
+    ttl
+        From the last save to the expiry; None: what the flow says.
+    maximum
+        From creation to the last possible expiry.
+    tombstone
+        For which a session that is over is remembered.
+    """
+
+    ttl: int | None
+    maximum: int
+    tombstone: int
+
+    def of(self, flow: Flow) -> int:
+        """Give the time from a save of a session of that flow to its expiry."""
+        return self.ttl or int(flow.ttl.total_seconds() * 1000)
+
+
+class SessionService:
+    """Creates, reads, saves and removes sessions.
+
+    Parameters
+    ----------
+    clock
+        Milliseconds since the epoch.
+    random
+        Gives that many random bytes, fit for secrets.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        flows: FlowRegistry,
+        default_flow: str,
+        lifetimes: Lifetimes,
+        clock: Callable[[], int],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._flows = flows
+        self._default_flow = flows[default_flow].name
+        self._lifetimes = lifetimes
+        self._clock = clock
+        self._random = random
+        self._hints = Hints()
+
+    def create(self, creation: Creation, caller: Caller) -> Saved:
+        """Start a session; a repeat with the same Idempotency-Key gives the one it made."""
+        flow = self._flow_of(creation)
+        change = creation.content.change(flow, 1)
+        session_id = ids.new_id(self._random(16))
+        mutation = self.new_mutation()
+        session = self._new(ids.session_key(session_id), flow, change, mutation)
+        try:
+            self._store.create(session, mutation, self._entry(creation, caller, session_id))
+        except AlreadyCreated as repeat:
+            return self._recreate(creation, caller, repeat.entry)
+        except Refused as refused:
+            raise StoreUnavailable("The new id is taken. Try again.") from refused
+        self._hints.see(session)
+        opened = Opened(session_id, flow, session)
+        return Saved(opened, errors_of(opened, change))
+
+    def open(self, session_id: str, *, over: bool = False) -> Opened:
+        """Read a session, brought to the deployed version of its flow.
+
+        Parameters
+        ----------
+        over
+            Whether a finalized session may be read as well; it has no data.
+        """
+        key = self.key(session_id)
+        for _ in range(_ROUNDS):
+            session = self._store.get(key)
+            if session is None:
+                raise NotFound
+            opened = Opened(session_id, self._deployed(session), session)
+            if not (over and session.record_id):
+                raise_if_over(session, self._clock())
+                if not is_current(session, opened.flow):
+                    try:
+                        opened = self._upgrade(opened)
+                    except Refused:
+                        continue
+            self._hints.see(opened.session)
+            return opened
+        raise StoreUnavailable("Others keep writing to this session. Try again.")
+
+    def save(self, session_id: str, request: Request, preconditions: Preconditions) -> Saved:
+        """Change a session in one request to the store, unless a guess about it was wrong."""
+        key = self.key(session_id)
+        mutation = self.new_mutation()
+        hint = self._guess(session_id, request)
+        for _ in range(_ROUNDS):
+            write = self._compose(key, mutation, hint, request, preconditions)
+            try:
+                session = self._store.write(write)
+            except Refused as refused:
+                outcome = self._resolve(session_id, write, refused.session, request)
+                if isinstance(outcome, Hint):
+                    hint = outcome
+                    continue
+                session = outcome
+            self._hints.see(session)
+            opened = Opened(session_id, self._flows[session.flow], session)
+            return Saved(opened, errors_of(opened, write.change))
+        raise StoreUnavailable("Others keep writing to this session. Try again.")
+
+    def delete(self, session_id: str, preconditions: Preconditions) -> None:
+        """Delete a session, data and all."""
+        removal = self.removal(self.key(session_id), preconditions)
+        try:
+            self._store.delete(removal)
+        except Refused as refused:
+            if refused.session is None:
+                raise NotFound from refused
+            reason = removal_refusal(refused.session, removal)
+            if reason is Refusal.APPLIED:
+                return
+            opened = Opened(session_id, self._deployed(refused.session), refused.session)
+            raise_refusal(opened, removal, reason or Refusal.DELETED)
+
+    def key(self, session_id: str) -> str:
+        """Give the digest that the store knows a session by; what is no id was never issued."""
+        if not ids.is_id(session_id):
+            raise NotFound
+        return ids.session_key(session_id)
+
+    def removal(self, key: str, preconditions: Preconditions) -> Removal:
+        """Compose the removal of a session."""
+        now = self._clock()
+        return Removal(
+            key=key,
+            mutation=self.new_mutation(),
+            now=now,
+            tombstone_expires_at=now + self._lifetimes.tombstone,
+            preconditions=preconditions,
+        )
+
+    def new_mutation(self) -> str:
+        """Give the id of a new write."""
+        return ids.mutation_id(self._random(16))
+
+    def _flow_of(self, creation: Creation) -> Flow:
+        default = self._flows[creation.flow or self._default_flow]
+        named = creation.content.document
+        if creation.flow or named is None or named.named_by(default):
+            return default
+        return next((flow for flow in self._flows.values() if named.named_by(flow)), default)
+
+    def _new(self, key: str, flow: Flow, change: Change, mutation: str) -> Session:
+        now = self._clock()
+        deadline = now + self._lifetimes.maximum
+        values = {step: change.values.get(step, {}) for step in flow.step_numbers}
+        kept = {
+            step: {name: value for name, value in fields.items() if value is not None}
+            for step, fields in values.items()
+        }
+        return Session(
+            key=key,
+            flow=flow.name,
+            flow_version=flow.version,
+            version=1,
+            current_step=change.current_step or 1,
+            claimed=change.claim,
+            holding=change.holding,
+            steps=kept,
+            field_versions={step: dict.fromkeys(kept[step], 1) for step in kept},
+            created_at=now,
+            last_activity=now,
+            expires_at=min(now + self._lifetimes.of(flow), deadline),
+            deadline=deadline,
+            mutations=frozenset((mutation,)),
+        )
+
+    def _entry(self, creation: Creation, caller: Caller, session_id: str) -> CreationEntry | None:
+        if creation.key is None:
+            return None
+        return CreationEntry(
+            scope=ids.digest(caller.scope, creation.key, size=32),
+            request=creation.request,
+            sealed_id=ids.seal(session_id, caller.scope, creation.key),
+            now=self._clock(),
+            expires_at=self._clock() + _KEY_MEMORY,
+        )
+
+    def _recreate(self, creation: Creation, caller: Caller, entry: CreationEntry) -> Saved:
+        if entry.request != creation.request:
+            raise IdempotencyMismatch("This Idempotency-Key created a session of another content.")
+        session_id = ids.unseal(entry.sealed_id, caller.scope, creation.key or "")
+        opened = self.open(session_id, over=True)
+        return Saved(opened, errors_of(opened, creation.content.change(opened.flow, 1)))
+
+    def _guess(self, session_id: str, request: Request) -> Hint:
+        """Guess at the session's flow: the one last seen, or the likeliest that fits."""
+        hint = self._hints.get(self.key(session_id))
+        flows = [hint.flow] if hint else [self._default_flow, *self._flows]
+        for name in flows:
+            guess = hint or Hint(name, current_step=1, deadline=None)
+            try:
+                self._fit(request, guess)
+            except InvalidRequest:
+                continue
+            return guess
+        # Nothing fits: what is wrong with the request depends on what the session really is.
+        opened = self.open(session_id)
+        return self._hints.see(opened.session)
+
+    def _fit(self, request: Request, hint: Hint) -> Change:
+        change = request.change(self._flows[hint.flow], hint.current_step)
+        count = sum(map(len, change.values.values()))
+        if count > MAX_FIELDS:
+            raise TooManyFields(count, MAX_FIELDS)
+        return change
+
+    def _compose(
+        self, key: str, mutation: str, hint: Hint, request: Request, preconditions: Preconditions
+    ) -> Write:
+        flow = self._flows[hint.flow]
+        now = self._clock()
+        expiry = now + self._lifetimes.of(flow)
+        return Write(
+            key=key,
+            mutation=mutation,
+            now=now,
+            flow=flow.name,
+            flow_version=flow.version,
+            expires_at=expiry if hint.deadline is None else min(expiry, hint.deadline),
+            assumed_step=hint.current_step if request.depends_on_step(flow) else None,
+            change=self._fit(request, hint),
+            preconditions=preconditions,
+        )
+
+    def _resolve(
+        self, session_id: str, write: Write, session: Session | None, request: Request
+    ) -> Session | Hint:
+        """Tell what a refused write comes to: done, to be tried again otherwise, or an error."""
+        if session is None:
+            raise NotFound
+        reason = refusal(session, write)
+        if reason is Refusal.APPLIED:
+            return session
+        opened = Opened(session_id, self._deployed(session), session)
+        if reason in _WRONG_GUESSES:
+            if reason is Refusal.OTHER_FLOW and not is_current(session, opened.flow):
+                return self._upgrade_and_save(opened, write, request)
+            return self._hints.see(session)
+        raise_refusal(opened, write, reason or Refusal.DELETED)
+
+    def _deployed(self, session: Session) -> Flow:
+        if session.flow not in self._flows:
+            raise StoreUnavailable("The session's flow is not part of this release. Try again.")
+        return self._flows[session.flow]
+
+    def _upgrade(self, opened: Opened) -> Opened:
+        session = upgraded(opened.session, opened.flow)
+        session = self._store.replace(session, self.new_mutation(), self._clock())
+        return replace(opened, session=session)
+
+    def _upgrade_and_save(self, opened: Opened, write: Write, request: Request) -> Session | Hint:
+        """Bring the session to its flow's version and apply the save, as one write."""
+        wrong = failed_precondition(opened.session, write)
+        if wrong not in (None, Refusal.OTHER_STEP):
+            raise_refusal(opened, write, wrong)
+        base = upgraded(opened.session, opened.flow)
+        hint = Hint(base.flow, base.current_step, base.deadline)
+        write = self._compose(write.key, write.mutation, hint, request, write.preconditions)
+        try:
+            session = apply(replace(base, version=opened.session.version), write)
+            return self._store.replace(session, write.mutation, write.now)
+        except Refused:
+            return hint
+
+
+_WRONG_GUESSES = (Refusal.OTHER_FLOW, Refusal.PAST_DEADLINE, Refusal.OTHER_STEP)
+
+
+def errors_of(opened: Opened, change: Change) -> tuple[FieldError, ...]:
+    """List what is not right yet with the fields that a change has written."""
+    return tuple(
+        error
+        for step, fields in change.values.items()
+        for error in validate(opened.session, opened.flow, step).errors
+        if error.field in fields
+    )

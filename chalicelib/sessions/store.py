@@ -1,0 +1,115 @@
+"""What a store of sessions promises, whatever engine is under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from chalicelib.sessions.model import Record, Session
+from chalicelib.sessions.write import Removal, Write
+
+
+class Refused(Exception):
+    """A condition did not hold and nothing was stored.
+
+    ``session`` is the session that did not meet it, as it was at that moment; None: there is
+    none of that key.
+    """
+
+    def __init__(self, session: Session | None) -> None:
+        super().__init__("refused")
+        self.session = session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreationEntry:
+    """What a creation with an Idempotency-Key leaves for its repeats.
+
+    Parameters
+    ----------
+    scope
+        Digest of the caller and the key.
+    request
+        Digest of the body it came with.
+    sealed_id
+        The session's id, hidden under the caller and the key.
+    expires_at
+        Until when a repeat gives the same session.
+    """
+
+    scope: str
+    request: str
+    sealed_id: str
+    now: int
+    expires_at: int
+
+
+class AlreadyCreated(Exception):
+    """A creation with the same key from the same caller came first; carries its entry."""
+
+    def __init__(self, entry: CreationEntry) -> None:
+        super().__init__("already created")
+        self.entry = entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that other systems are to hear of; kept until it was delivered.
+
+    Parameters
+    ----------
+    event_id
+        By which a receiver knows a second delivery.
+    kind
+        For example ``session.finalized``.
+    """
+
+    event_id: str
+    kind: str
+    at: int
+    flow: str
+    flow_version: int
+    record_id: str
+
+
+class SessionStore(Protocol):
+    """Sessions and their records. Every method is one request to the engine.
+
+    Every write may be sent twice by whoever lost its answer: it is applied once. All methods
+    raise ``StoreUnavailable`` when the engine does not answer in time, and ``TooLarge`` when
+    it cannot hold what a write would make; then nothing was stored.
+    """
+
+    def create(self, session: Session, mutation: str, entry: CreationEntry | None = None) -> None:
+        """Store a new session.
+
+        With an entry, in the same request, raise AlreadyCreated if one that is still live
+        has the same scope.
+        """
+
+    def get(self, key: str) -> Session | None:
+        """Read a session as the last finished write left it, tombstones included."""
+
+    def write(self, write: Write) -> Session:
+        """Apply a change and give the session as it then is, or raise Refused."""
+
+    def replace(self, session: Session, mutation: str, now: int) -> Session:
+        """Store a whole new content in place of the version before it, or raise Refused.
+
+        ``session.version`` is one more than what the store must hold.
+        """
+
+    def delete(self, removal: Removal) -> None:
+        """Remove a session, or raise Refused."""
+
+    def finalize(self, removal: Removal, version: int, record: Record, event: Event) -> None:
+        """Store the record and the event, and remove the session, all or nothing.
+
+        Raise Refused if the session is not active at that version any more.
+        """
+
+    def get_record(self, record_id: str) -> Record | None:
+        """Read a record."""
+
+    def ping(self) -> None:
+        """Do the cheapest thing that shows that the engine answers."""
