@@ -1,0 +1,172 @@
+"""One call to DynamoDB: bounded in time, retried with jitter, translated, and counted."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.errors import StoreUnavailable, TooLarge
+
+TRIES = 3
+"""Tries of one request. With the client's time limits, all of them take less than 5 s."""
+
+_FIRST_PAUSE = 0.05
+"""Seconds; the upper end of the random pause before the second try, doubled before the third."""
+
+_AGAIN = frozenset(
+    {
+        "InternalServerError",
+        "ItemCollectionSizeLimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+_AGAIN_IN_TRANSACTION = frozenset(
+    {"TransactionConflict", "ProvisionedThroughputExceeded", "ThrottlingError"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one request to DynamoDB took.
+
+    Parameters
+    ----------
+    ms
+        Milliseconds until its answer, or its failure.
+    units
+        Consumed capacity units, where they were asked for.
+    """
+
+    operation: str
+    ms: float
+    units: float | None
+
+
+class ConditionFailed(Exception):
+    """A condition did not hold. ``items`` are those that failed it, one for each action."""
+
+    def __init__(self, items: list[dict[str, Any] | None]) -> None:
+        super().__init__("condition failed")
+        self.items = items
+
+
+_trace: ContextVar[list[Call] | None] = ContextVar("store_calls", default=None)
+
+
+def trace() -> list[Call]:
+    """Collect the calls that this context makes from now on, with their capacity."""
+    calls: list[Call] = []
+    _trace.set(calls)
+    return calls
+
+
+def stop_trace() -> None:
+    """Collect no more."""
+    _trace.set(None)
+
+
+class Calls:
+    """Makes calls with a low-level client.
+
+    Parameters
+    ----------
+    pause
+        Waits that many seconds; tests hand in their own.
+    jitter
+        Gives a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._pause = pause
+        self._jitter = jitter
+
+    def __call__(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Call ``operation``, a method of the client.
+
+        Raises
+        ------
+        ConditionFailed
+            Nothing was written.
+        StoreUnavailable
+            After the last try; whether a write was applied is unknown.
+        TooLarge
+            The item would be larger than the engine's limit.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._once(operation, arguments)
+            except ClientError as error:
+                _translate(error)
+                failure: Exception = error
+            except BotoCoreError as error:
+                failure = error
+            if attempt == TRIES:
+                raise StoreUnavailable from failure
+            self._pause(self._jitter() * _FIRST_PAUSE * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        calls = _trace.get()
+        method = getattr(self._client, operation)
+        if calls is None:
+            return method(**arguments)  # type: ignore[no-any-return]
+        started = time.perf_counter()
+        units = None
+        try:
+            answer: dict[str, Any] = method(**arguments, ReturnConsumedCapacity="TOTAL")
+            units = _units(answer.get("ConsumedCapacity"))
+        finally:
+            calls.append(Call(operation, (time.perf_counter() - started) * 1000, units))
+        return answer
+
+
+def _units(capacity: Any) -> float | None:
+    tables = capacity if isinstance(capacity, list) else [capacity]
+    return sum(float(table["CapacityUnits"]) for table in tables) if capacity else None
+
+
+def _translate(error: ClientError) -> None:
+    """Raise what the error means, or return if the call should be tried again."""
+    code = error.response["Error"]["Code"]
+    if code == "ConditionalCheckFailedException":
+        response: dict[str, Any] = dict(error.response)
+        raise ConditionFailed([response.get("Item")]) from error
+    if code == "TransactionCanceledException":
+        _translate_cancellation(error)
+    elif code == "ValidationException":
+        if "size" in error.response["Error"]["Message"].lower():
+            raise TooLarge("The session would become larger than 400 KB.") from error
+        raise error
+    elif code not in _AGAIN and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+        raise StoreUnavailable from error
+
+
+def _translate_cancellation(error: ClientError) -> None:
+    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    codes = {reason.get("Code", "None") for reason in reasons} - {"None"}
+    if "ConditionalCheckFailed" in codes:
+        items = [reason.get("Item") for reason in reasons]
+        raise ConditionFailed(items) from error
+    if any("size" in str(reason.get("Message")).lower() for reason in reasons):
+        raise TooLarge("The record would be larger than 400 KB.") from error
+    if not codes & _AGAIN_IN_TRANSACTION:
+        raise StoreUnavailable from error

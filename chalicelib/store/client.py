@@ -1,0 +1,39 @@
+"""The DynamoDB client: boto3's low-level one, with its costs trimmed and its limits pinned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import botocore
+from botocore.config import Config
+
+from chalicelib import __version__
+
+CONNECT_TIMEOUT = 1.0
+READ_TIMEOUT = 1.4
+"""Seconds. Three tries and the pauses between them end within 5 s, even if every one hangs;
+the third of a second that 2 s a try would need is not there (3 x 2 s are 6 s)."""
+
+
+def dynamodb_client(*, connections: int = 10) -> Any:
+    """Make the client. Endpoint, region and credentials come from boto3's own variables.
+
+    Parameters
+    ----------
+    connections
+        How many requests can be under way at once without waiting for a connection.
+    """
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        # Calls retries by itself: botocore's pauses alone could take 3 s.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=connections,
+        # The arguments are built by expressions.py and items.py, and tested on real engines.
+        parameter_validation=False,
+        # Without it, botocore puts the user agent together anew, twice a call.
+        user_agent=f"stepwell/{__version__} botocore/{botocore.__version__}",
+        tcp_keepalive=True,
+    )
+    return boto3.session.Session().client("dynamodb", config=config)
