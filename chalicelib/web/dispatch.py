@@ -1,0 +1,131 @@
+"""From an endpoint to what Chalice calls: every way out of a handler is one answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalice.app import Response
+
+from chalicelib.errors import MethodNotAllowed, StepwellError
+from chalicelib.exact_json import dumps
+from chalicelib.observability import Log
+from chalicelib.web.cors import Cors
+from chalicelib.web.endpoint import Endpoint, Handler
+from chalicelib.web.problems import GATEWAY, problem
+from chalicelib.web.reply import Reply
+from chalicelib.web.request import Request
+
+Event = Mapping[str, Any]
+
+SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff"}
+
+
+Stop = Callable[[], list[dict[str, Any]]]
+"""Ends the collecting of a request's calls to the store, and gives them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatcher:
+    """Runs handlers.
+
+    Parameters
+    ----------
+    trace
+        Starts to collect the calls to the store; None: the stage does not allow ``X-Debug``.
+    cold
+        Tells whether this process answers its first request.
+    """
+
+    cors: Cors
+    log: Log
+    trace: Callable[[], Stop] | None
+    cold: Callable[[], bool]
+
+    def run(self, handler: Handler, event: Event) -> Response:
+        """Answer a request; whatever happens, the answer is an answer."""
+        started = time.perf_counter()
+        cold = self.cold()
+        request = Request.of(event)
+        stop = self._start_trace(request)
+        reply = self._reply(handler, request)
+        took = round((time.perf_counter() - started) * 1000, 3)
+        if stop is not None:
+            facts = {"requestId": request.request_id, "coldStart": cold, "handlerMs": took}
+            reply = _with_debug(reply, {**facts, "storeCalls": stop()})
+        self.log.request(
+            method=request.method,
+            route=request.route,
+            status=reply.status,
+            ms=took,
+            request_id=request.request_id,
+            cold_start=cold,
+        )
+        return self._response(reply, request)
+
+    def preflight(self, event: Event, methods: Collection[str]) -> Response:
+        """Answer OPTIONS."""
+        request = Request.of(event)
+        headers = self.cors.preflight(request.headers.get("origin"), methods)
+        return self._response(Reply(204, None, headers), request)
+
+    def gateway(self, kind: str, event: Event) -> dict[str, Any]:
+        """Answer in the gateway's place, where no request reaches, or no answer leaves, us."""
+        request = Request.of(event)
+        error = GATEWAY.get(kind, GATEWAY["DEFAULT_5XX"])
+        answer: dict[str, Any] = self._response(
+            problem(error, request.request_id), request
+        ).to_dict()
+        return answer
+
+    def _start_trace(self, request: Request) -> Stop | None:
+        wanted = request.headers.get("x-debug", "").lower() == "true"
+        return self.trace() if self.trace is not None and wanted else None
+
+    def _reply(self, handler: Handler, request: Request) -> Reply:
+        try:
+            return handler(request)
+        except StepwellError as error:
+            return problem(error, request.request_id)
+        except Exception as error:  # noqa: BLE001 (the last resort: it is logged and answered)
+            self.log.failure(error, route=request.route, request_id=request.request_id)
+            return problem(error, request.request_id)
+
+    def _response(self, reply: Reply, request: Request) -> Response:
+        headers: dict[str, str | list[str]] = {
+            **SECURITY_HEADERS,
+            **self.cors.headers(request.headers.get("origin")),
+            **reply.headers,
+        }
+        if reply.body is None:
+            return Response(body="", status_code=reply.status, headers=headers)
+        headers["Content-Type"] = reply.media_type
+        return Response(body=dumps(reply.body), status_code=reply.status, headers=headers)
+
+
+def view(
+    dispatcher: Dispatcher, endpoint: Endpoint, event: Callable[[], Event]
+) -> Callable[..., Response]:
+    """Make the function that Chalice calls for an endpoint."""
+
+    def run(**_: str) -> Response:
+        return dispatcher.run(endpoint.handler, event())
+
+    return run
+
+
+def refusing(allowed: Collection[str]) -> Handler:
+    """Make a handler for the methods that a resource does not know."""
+
+    def refuse(_: Request) -> Reply:
+        raise MethodNotAllowed(sorted(allowed))
+
+    return refuse
+
+
+def _with_debug(reply: Reply, debug: dict[str, Any]) -> Reply:
+    if not isinstance(reply.body, dict):
+        return reply
+    return replace(reply, body={**reply.body, "debug": debug})

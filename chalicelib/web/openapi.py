@@ -1,0 +1,140 @@
+"""The OpenAPI 3.1 document, made from the endpoints and their models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from chalicelib import __version__
+from chalicelib.web import schemas
+from chalicelib.web.endpoint import Endpoint
+from chalicelib.web.problems import kind_of
+from chalicelib.web.reply import JSON, PROBLEM
+
+_SCHEMAS = "#/components/schemas/"
+
+_PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
+    "sessionId": {"schema": {"type": "string", "format": "uuid"}},
+    "step": {"schema": {"type": "integer", "minimum": 1}},
+    "recordId": {"schema": {"type": "string", "format": "uuid"}},
+    "flow": {"schema": {"type": "string", "examples": ["project"]}},
+}
+
+_HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "If-Match": {
+        "description": "Versions at one of which the session must be.",
+        "schema": {"type": "string", "examples": ['"7"']},
+    },
+    "If-None-Match": {
+        "description": "Versions that the client has already.",
+        "schema": {"type": "string", "examples": ['"7"']},
+    },
+    "Idempotency-Key": {
+        "description": "Makes a repeat of this request harmless.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    },
+}
+
+_DESCRIPTIONS = {
+    200: "Done.",
+    201: "Created.",
+    204: "Done; there is nothing to show.",
+    304: "The client's copy is current.",
+    503: "The service or its store is not well.",
+}
+
+_EVERYWHERE = (Exception,)
+"""What any route may come to."""
+
+
+def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """Describe the API."""
+    listed = list(endpoints)
+    models = _models(listed)
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in listed:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Stepwell",
+            "version": __version__,
+            "summary": "A session store for multi-step forms.",
+        },
+        "servers": [{"url": "/api"}],
+        "paths": paths,
+        "components": {"schemas": definitions["$defs"]},
+    }
+
+
+def _models(endpoints: list[Endpoint]) -> list[type[BaseModel]]:
+    found: dict[type[BaseModel], None] = {schemas.ProblemView: None, schemas.DebugView: None}
+    for endpoint in endpoints:
+        for model in (endpoint.body, *endpoint.answers.values()):
+            if model is not None:
+                found[model] = None
+    return list(found)
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.operation,
+        "summary": endpoint.summary,
+        "parameters": _parameters(endpoint),
+        "responses": _responses(endpoint),
+    }
+    if endpoint.body is not None:
+        operation["requestBody"] = {
+            "required": endpoint.body_required,
+            "content": {JSON: {"schema": _reference(endpoint.body)}},
+        }
+    return operation
+
+
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    in_path = [
+        {"name": name, "in": "path", "required": True, **_PATH_PARAMETERS[name]}
+        for name in re.findall(r"{(\w+)}", endpoint.path)
+    ]
+    in_header = [
+        {"name": name, "in": "header", "required": False, **_HEADERS[name]}
+        for name in endpoint.headers
+    ]
+    return in_path + in_header
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, model in endpoint.answers.items():
+        response: dict[str, Any] = {"description": _DESCRIPTIONS[status]}
+        if model is not None:
+            response["content"] = {JSON: {"schema": _reference(model)}}
+        responses[str(status)] = response
+    for status, titles in sorted(_problems(endpoint).items()):
+        if str(status) not in responses:
+            responses[str(status)] = {
+                "description": "; ".join(titles) + ".",
+                "content": {PROBLEM: {"schema": _reference(schemas.ProblemView)}},
+            }
+    return responses
+
+
+def _problems(endpoint: Endpoint) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for error in (*endpoint.errors, *_EVERYWHERE):
+        kind = kind_of(error)
+        titles = found.setdefault(kind.status, [])
+        if kind.title not in titles:
+            titles.append(kind.title)
+    return found
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _SCHEMAS + model.__name__}

@@ -1,0 +1,145 @@
+"""Sessions, steps, records and flows as the API shows them. Plain dicts: shapes are fixed here
+and compared with ``schemas`` by the tests, not built through it on every request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from chalicelib.flows.flow import Flow
+from chalicelib.flows.validation import FieldError, StepReport
+from chalicelib.sessions.document import document, union
+from chalicelib.sessions.model import Record, Status
+from chalicelib.sessions.opened import Opened, Saved
+from chalicelib.sessions.progress import Progress, StepView, completed_steps
+from chalicelib.web.times import iso
+
+View = dict[str, Any]
+
+
+def etag(opened: Opened) -> str:
+    """Give a session's entity tag: its version."""
+    return f'"{opened.session.version}"'
+
+
+def session(opened: Opened) -> View:
+    """Show a session."""
+    it, flow = opened.session, opened.flow
+    view: View = {
+        "sessionId": opened.session_id,
+        "flow": it.flow,
+        "flowVersion": it.flow_version,
+        "status": it.status.value,
+        "version": it.version,
+        "currentStep": it.current_step,
+        "completedSteps": list(completed_steps(it, flow)),
+    }
+    if it.status is Status.FINALIZED:
+        view["recordId"] = it.record_id
+    else:
+        view[flow.document] = document(flow, it)
+    view["createdAt"] = iso(it.created_at)
+    view["lastActivity"] = iso(it.last_activity)
+    view["expiresAt"] = iso(it.expires_at)
+    return view
+
+
+def saved(saved: Saved) -> View:
+    """Show a session after a save."""
+    return {**session(saved.opened), "errors": errors(saved.errors)}
+
+
+def errors(found: Iterable[FieldError]) -> list[View]:
+    """Show what is not right."""
+    return [
+        {"step": error.step, "field": error.field, "code": error.code, "message": error.message}
+        for error in found
+    ]
+
+
+def progress(progress: Progress) -> View:
+    """Show how far a session is."""
+    return {
+        "completed": progress.completed,
+        "total": progress.total,
+        "percent": progress.percent,
+        "currentStep": progress.current_step,
+        "completedSteps": list(progress.completed_steps),
+        "remainingSteps": list(progress.remaining_steps),
+    }
+
+
+def step(view: StepView) -> View:
+    """Show one step of a session."""
+    return {
+        "step": view.step,
+        "name": view.name,
+        "title": view.title,
+        "data": view.data,
+        "complete": view.complete,
+        "valid": view.report.valid,
+    }
+
+
+def reports(found: Iterable[StepReport]) -> list[View]:
+    """Show what validating found, step by step."""
+    return [
+        {
+            "step": report.step,
+            "name": report.name,
+            "valid": report.valid,
+            "errors": errors(report.errors),
+        }
+        for report in found
+    ]
+
+
+def validation(found: tuple[StepReport, ...]) -> View:
+    """Show what validating found."""
+    return {
+        "valid": all(report.valid for report in found),
+        "errors": errors(error for report in found for error in report.errors),
+        "steps": reports(found),
+    }
+
+
+def record(record: Record, flow: Flow) -> View:
+    """Show a record. Its steps are named as the flow names them today."""
+    return {
+        "recordId": record.record_id,
+        "flow": record.flow,
+        "flowVersion": record.flow_version,
+        flow.document: union(record.steps, record.sources),
+        "steps": [
+            {
+                "step": number,
+                "name": flow.steps[number - 1].name if number in flow.step_numbers else "",
+                "title": flow.steps[number - 1].title if number in flow.step_numbers else "",
+                "data": data,
+            }
+            for number, data in record.steps.items()
+        ],
+        "createdAt": iso(record.created_at),
+        "finalizedAt": iso(record.finalized_at),
+    }
+
+
+def flow(flow: Flow, ttl_seconds: int) -> View:
+    """Show a flow's definition."""
+    return {
+        "name": flow.name,
+        "version": flow.version,
+        "title": flow.title,
+        "ttlSeconds": ttl_seconds,
+        "document": flow.document,
+        "steps": [
+            {
+                "step": number,
+                "name": it.name,
+                "title": it.title,
+                "open": it.is_open,
+                "schema": it.json_schema,
+            }
+            for number, it in enumerate(flow.steps, start=1)
+        ],
+    }

@@ -1,0 +1,1 @@
+"""The routes, a module each resource: parse, call one function, render."""

@@ -1,0 +1,248 @@
+"""Shapes of requests and answers. The OpenAPI document is made from these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import UUID4, BaseModel, ConfigDict, Field
+
+StepNumber = Annotated[int, Field(ge=1, le=9999, description="A step's number, from 1.")]
+Version = Annotated[int, Field(ge=0, le=10**15)]
+Document = Annotated[
+    dict[str, Any], Field(description="Fields of the session's document; null removes a field.")
+]
+Instant = Annotated[datetime, Field(description="ISO 8601, UTC, milliseconds.")]
+
+
+class RequestBody(BaseModel):
+    """Base of request bodies: strict, and nothing undeclared."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SaveContent(RequestBody):
+    """What creating and saving have in common. ``chalicelib.web.documents`` adds the names
+    that the flows give their documents."""
+
+    data: Document | None = None
+    currentStep: StepNumber | None = None
+    completedSteps: Annotated[list[StepNumber], Field(max_length=1000)] = []
+
+
+class CreateBody(SaveContent):
+    """A new session."""
+
+    flow: str | None = Field(default=None, description="Default: DEFAULT_FLOW.")
+
+
+class SaveBody(SaveContent):
+    """A save of any of the document's fields."""
+
+    sessionId: str | None = Field(default=None, description="If given, that of the path.")
+    baseVersion: Version | None = Field(
+        default=None, description="Refuse (409) if one of these fields changed after it."
+    )
+
+
+class SaveByIdBody(SaveBody):
+    """A save that names the session in its body."""
+
+    sessionId: str
+
+
+class StepBody(RequestBody):
+    """A save of one step's fields."""
+
+    data: Document
+    complete: bool = Field(default=False, description="Claim that the step is complete.")
+    baseVersion: Version | None = None
+
+
+class ValidateBody(RequestBody):
+    """What to validate."""
+
+    step: StepNumber | None = Field(default=None, description="Default: every step.")
+
+
+class EmptyBody(RequestBody):
+    """Nothing is needed here."""
+
+
+class Answer(BaseModel):
+    """Base of answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorView(Answer):
+    """One thing that is not right (yet)."""
+
+    step: int | None
+    field: str | None
+    code: str = Field(description="Stable, for programs.", examples=["missing", "greater_than"])
+    message: str = Field(description="For people; never quotes the value.")
+
+
+class SessionView(Answer):
+    """A session. Its document stands under the name that its flow gives it; a finalized
+    session has a ``recordId`` in its place."""
+
+    sessionId: UUID4
+    flow: str
+    flowVersion: int
+    status: Literal["active", "finalized"]
+    version: int
+    currentStep: int
+    completedSteps: list[int]
+    createdAt: Instant
+    lastActivity: Instant
+    expiresAt: Instant
+    recordId: UUID4 | None = None
+
+
+class DebugView(Answer):
+    """Where the time went; only with ``X-Debug: true``, where the stage allows it."""
+
+    requestId: str
+    coldStart: bool
+    handlerMs: float
+    storeCalls: list[dict[str, Any]]
+
+
+class ProgressView(Answer):
+    """How far a session is."""
+
+    completed: int
+    total: int
+    percent: int = Field(ge=0, le=100)
+    currentStep: int
+    completedSteps: list[int]
+    remainingSteps: list[int]
+
+
+class StepView(Answer):
+    """One step of a session."""
+
+    step: int
+    name: str
+    title: str
+    data: dict[str, Any]
+    complete: bool
+    valid: bool
+
+
+class StepsView(Answer):
+    """Every step of a session."""
+
+    steps: list[StepView]
+
+
+class StepReportView(Answer):
+    """What validating one step found."""
+
+    step: int
+    name: str
+    valid: bool
+    errors: list[ErrorView]
+
+
+class ValidationView(Answer):
+    """What validating found."""
+
+    valid: bool
+    errors: list[ErrorView]
+    steps: list[StepReportView]
+
+
+class RecordStepView(Answer):
+    """One step of a record."""
+
+    step: int
+    name: str
+    title: str
+    data: dict[str, Any]
+
+
+class RecordView(Answer):
+    """A permanent record: the document under its flow's name for it, and step by step."""
+
+    recordId: UUID4
+    flow: str
+    flowVersion: int
+    steps: list[RecordStepView]
+    createdAt: Instant
+    finalizedAt: Instant
+
+
+class FlowStepView(Answer):
+    """One step of a flow's definition."""
+
+    step: int
+    name: str
+    title: str
+    open: bool = Field(description="Whether it takes any JSON object.")
+    schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema of its data.")
+
+
+class FlowView(Answer):
+    """A flow's definition."""
+
+    name: str
+    version: int
+    title: str
+    ttlSeconds: int
+    document: str
+    steps: list[FlowStepView]
+
+
+class FlowsView(Answer):
+    """Every flow."""
+
+    flows: list[FlowView]
+
+
+class StoreHealth(Answer):
+    """The store's health."""
+
+    status: Literal["healthy", "unhealthy"]
+    latencyMs: float
+
+
+class HealthView(Answer):
+    """The service's health."""
+
+    status: Literal["healthy", "unhealthy"]
+    store: StoreHealth
+    checkedAt: Instant
+
+
+class OpenapiView(BaseModel):
+    """An OpenAPI 3.1 document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+
+
+class ConflictView(Answer):
+    """One field that somebody else changed after the base version."""
+
+    step: int
+    field: str
+    yours: Any
+    theirs: Any
+    version: int
+
+
+class ProblemView(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    instance: str
+    requestId: str

@@ -1,0 +1,11 @@
+"""Times as the API writes them."""
+
+from __future__ import annotations
+
+import time
+
+
+def iso(milliseconds: int) -> str:
+    """Write a time as ISO 8601 in UTC with milliseconds: 2026-11-21T03:24:19.000Z."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"
