@@ -1,0 +1,1 @@
+"""What runs around the service: the tables, their template, and the local server."""

@@ -1,0 +1,16 @@
+"""The local server: API Gateway, Lambda and DynamoDB on one machine, for ``make run`` and tests.
+
+    __main__, main        settings, signals, exit codes
+    application           the deployed parts that are served
+    environment           what points boto3 at an engine
+    server                the socket and its threads
+    connection, body      HTTP/1.1 on one of them
+    site                  what answers which path: the API, a file, an endpoint of /_local
+    static, functions     files of the demo; POST /_local/functions/{name}
+    gateway               API Gateway in front of the Lambda handler
+    routing, events       which resource a path means; HTTP -> proxy event
+    context, answers      the Lambda context object; proxy response -> HTTP
+    engine                moto's DynamoDB, embedded
+
+Nothing here is deployed, and nothing that is deployed imports it.
+"""
