@@ -9,8 +9,13 @@ import uuid
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
-_SHORT = 6
-"""Bytes of a mutation's id: it is unique among the few hundred that a session remembers."""
+_SORTED = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+"""64 digits in the order of their codes: numbers of one length sort as texts."""
+
+_TIME_DIGITS = 7
+"""42 bits: milliseconds until the year 2109."""
+
+_RANDOM_DIGITS = 4
 
 
 def is_id(text: str) -> bool:
@@ -28,9 +33,9 @@ def session_key(session_id: str) -> str:
     return _text(hashlib.sha256(session_id.encode()).digest())
 
 
-def mutation_id(random: bytes) -> str:
-    """Give the id of one write, 8 characters."""
-    return _text(random[:_SHORT])
+def mutation_id(now: int, random: bytes) -> str:
+    """Give the id of one write, 11 characters; ids sort by time."""
+    return _digits(now, _TIME_DIGITS) + _digits(int.from_bytes(random), _RANDOM_DIGITS)
 
 
 def digest(*parts: str, size: int = 12) -> str:
@@ -56,6 +61,10 @@ def unseal(sealed: str, *secrets: str) -> str:
 def _xor(data: bytes, secrets: tuple[str, ...]) -> bytes:
     pad = hashlib.sha256("\n".join(("seal", *secrets)).encode()).digest()
     return bytes(a ^ b for a, b in zip(data, pad, strict=False))
+
+
+def _digits(number: int, count: int) -> str:
+    return "".join(_SORTED[(number >> 6 * place) & 63] for place in reversed(range(count)))
 
 
 def _text(data: bytes) -> str:

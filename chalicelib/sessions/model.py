@@ -49,7 +49,7 @@ class Session:
     deadline
         No save extends the session beyond it.
     mutations
-        Ids of the latest writes, those of the last seconds at least.
+        Ids of the latest writes, oldest first.
     remembered
         The latest writes that came with an Idempotency-Key, oldest first.
     """
@@ -69,7 +69,7 @@ class Session:
     last_activity: int
     expires_at: int
     deadline: int
-    mutations: frozenset[str] = frozenset()
+    mutations: tuple[str, ...] = ()
     remembered: tuple[IdempotencyKey, ...] = ()
     record_id: str | None = None
 

@@ -46,6 +46,8 @@ _ROUNDS = 8
 """Attempts at a write whose assumptions prove wrong. The first miss corrects them; a further
 one means that somebody else writes at the same moment."""
 
+_BUSY = "Others keep writing to this session. Try again."
+
 _KEY_MEMORY = 24 * 60 * 60 * 1000
 """Milliseconds for which a creation's Idempotency-Key gives the same session."""
 
@@ -107,7 +109,7 @@ class SessionService:
         flow = self._flow_of(creation)
         change = creation.content.change(flow, 1)
         session_id = ids.new_id(self._random(16))
-        mutation = self.new_mutation()
+        mutation = self.new_mutation(self._clock())
         session = self._new(ids.session_key(session_id), flow, change, mutation)
         try:
             self._store.create(session, mutation, self._entry(creation, caller, session_id))
@@ -142,19 +144,18 @@ class SessionService:
                         continue
             self._hints.see(opened.session)
             return opened
-        raise StoreUnavailable("Others keep writing to this session. Try again.")
+        raise StoreUnavailable(_BUSY)
 
     def save(self, session_id: str, request: Request, preconditions: Preconditions) -> Saved:
         """Change a session in one request to the store, unless a guess about it was wrong."""
         key = self.key(session_id)
-        mutation = self.new_mutation()
         hint = self._guess(session_id, request)
         for _ in range(_ROUNDS):
-            write = self._compose(key, mutation, hint, request, preconditions)
+            write = self._compose(key, hint, request, preconditions)
             try:
                 session = self._store.write(write)
             except Refused as refused:
-                outcome = self._resolve(session_id, write, refused.session, request)
+                outcome = self._resolve(session_id, write, refused, request)
                 if isinstance(outcome, Hint):
                     hint = outcome
                     continue
@@ -162,7 +163,7 @@ class SessionService:
             self._hints.see(session)
             opened = Opened(session_id, self._flows[session.flow], session)
             return Saved(opened, errors_of(opened, write.change))
-        raise StoreUnavailable("Others keep writing to this session. Try again.")
+        raise StoreUnavailable(_BUSY)
 
     def delete(self, session_id: str, preconditions: Preconditions) -> None:
         """Delete a session, data and all."""
@@ -175,6 +176,8 @@ class SessionService:
             reason = removal_refusal(refused.session, removal)
             if reason is Refusal.APPLIED:
                 return
+            if reason is Refusal.OVERRUN:
+                raise StoreUnavailable(_BUSY) from refused
             opened = Opened(session_id, self._deployed(refused.session), refused.session)
             raise_refusal(opened, removal, reason or Refusal.DELETED)
 
@@ -189,15 +192,15 @@ class SessionService:
         now = self._clock()
         return Removal(
             key=key,
-            mutation=self.new_mutation(),
+            mutation=self.new_mutation(now),
             now=now,
             tombstone_expires_at=now + self._lifetimes.tombstone,
             preconditions=preconditions,
         )
 
-    def new_mutation(self) -> str:
+    def new_mutation(self, now: int) -> str:
         """Give the id of a new write."""
-        return ids.mutation_id(self._random(16))
+        return ids.mutation_id(now, self._random(4))
 
     def _flow_of(self, creation: Creation) -> Flow:
         default = self._flows[creation.flow or self._default_flow]
@@ -228,7 +231,7 @@ class SessionService:
             last_activity=now,
             expires_at=min(now + self._lifetimes.of(flow), deadline),
             deadline=deadline,
-            mutations=frozenset((mutation,)),
+            mutations=(mutation,),
         )
 
     def _entry(self, creation: Creation, caller: Caller, session_id: str) -> CreationEntry | None:
@@ -272,14 +275,14 @@ class SessionService:
         return change
 
     def _compose(
-        self, key: str, mutation: str, hint: Hint, request: Request, preconditions: Preconditions
+        self, key: str, hint: Hint, request: Request, preconditions: Preconditions
     ) -> Write:
         flow = self._flows[hint.flow]
         now = self._clock()
         expiry = now + self._lifetimes.of(flow)
         return Write(
             key=key,
-            mutation=mutation,
+            mutation=self.new_mutation(now),
             now=now,
             flow=flow.name,
             flow_version=flow.version,
@@ -290,14 +293,17 @@ class SessionService:
         )
 
     def _resolve(
-        self, session_id: str, write: Write, session: Session | None, request: Request
+        self, session_id: str, write: Write, refused: Refused, request: Request
     ) -> Session | Hint:
         """Tell what a refused write comes to: done, to be tried again otherwise, or an error."""
+        session = refused.session
         if session is None:
             raise NotFound
         reason = refusal(session, write)
         if reason is Refusal.APPLIED:
             return session
+        if reason is Refusal.OVERRUN and refused.uncertain:
+            raise StoreUnavailable("Whether the write was applied is unknown.")
         opened = Opened(session_id, self._deployed(session), session)
         if reason in _WRONG_GUESSES:
             if reason is Refusal.OTHER_FLOW and not is_current(session, opened.flow):
@@ -312,7 +318,8 @@ class SessionService:
 
     def _upgrade(self, opened: Opened) -> Opened:
         session = upgraded(opened.session, opened.flow)
-        session = self._store.replace(session, self.new_mutation(), self._clock())
+        now = self._clock()
+        session = self._store.replace(session, self.new_mutation(now), now)
         return replace(opened, session=session)
 
     def _upgrade_and_save(self, opened: Opened, write: Write, request: Request) -> Session | Hint:
@@ -322,7 +329,9 @@ class SessionService:
             raise_refusal(opened, write, wrong)
         base = upgraded(opened.session, opened.flow)
         hint = Hint(base.flow, base.current_step, base.deadline)
-        write = self._compose(write.key, write.mutation, hint, request, write.preconditions)
+        write = replace(
+            self._compose(write.key, hint, request, write.preconditions), mutation=write.mutation
+        )
         try:
             session = apply(replace(base, version=opened.session.version), write)
             return self._store.replace(session, write.mutation, write.now)
@@ -330,7 +339,12 @@ class SessionService:
             return hint
 
 
-_WRONG_GUESSES = (Refusal.OTHER_FLOW, Refusal.PAST_DEADLINE, Refusal.OTHER_STEP)
+_WRONG_GUESSES = (
+    Refusal.OVERRUN,
+    Refusal.OTHER_FLOW,
+    Refusal.PAST_DEADLINE,
+    Refusal.OTHER_STEP,
+)
 
 
 def errors_of(opened: Opened, change: Change) -> tuple[FieldError, ...]:

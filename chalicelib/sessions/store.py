@@ -12,13 +12,18 @@ from chalicelib.sessions.write import Removal, Write
 class Refused(Exception):
     """A condition did not hold and nothing was stored.
 
-    ``session`` is the session that did not meet it, as it was at that moment; None: there is
-    none of that key.
+    Parameters
+    ----------
+    session
+        The session that did not meet it, as it was at that moment; None: there is none.
+    uncertain
+        Whether an earlier try of the same write, whose answer was lost, may have been applied.
     """
 
-    def __init__(self, session: Session | None) -> None:
+    def __init__(self, session: Session | None, *, uncertain: bool = False) -> None:
         super().__init__("refused")
         self.session = session
+        self.uncertain = uncertain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

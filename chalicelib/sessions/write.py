@@ -69,7 +69,8 @@ class Write:
     Parameters
     ----------
     mutation
-        Unique to this write; a write whose answer was lost is recognised by it.
+        Unique to this write; a write whose answer was lost is recognised by it. It sorts by
+        the time of the write.
     flow, flow_version, expires_at, assumed_step
         What the service assumes of a session that it has not read; the condition checks it.
         ``expires_at`` is the new expiry, which must not be past the deadline.
@@ -104,6 +105,10 @@ class Removal:
     preconditions: Preconditions = Preconditions()
 
 
+REMEMBERED_MUTATIONS = 24
+"""Latest writes that a session remembers. If more than these come between a write and its
+repetition, that is noticed: the oldest one remembered is then younger than the write."""
+
 REMEMBERED_KEYS = 8
 """Writes with an Idempotency-Key that a session remembers."""
 
@@ -113,6 +118,7 @@ class Refusal(Enum):
 
     APPLIED = auto()
     KEY_REUSED = auto()
+    OVERRUN = auto()
     DELETED = auto()
     FINALIZED = auto()
     EXPIRED = auto()
@@ -143,16 +149,16 @@ def refusal(session: Session, write: Write) -> Refusal | None:
 
 def _repeated(session: Session, write: Write | Removal) -> Refusal | None:
     """Tell whether the session has seen this write, or its Idempotency-Key, before."""
-    if write.mutation in session.mutations:
+    known = session.mutations
+    if write.mutation in known:
         return Refusal.APPLIED
     idempotency = write.preconditions.idempotency
-    if idempotency is None:
-        return None
     requests = {used.key: used.request for used in session.remembered}
-    if idempotency.key not in requests:
-        return None
-    same = requests[idempotency.key] == idempotency.request
-    return Refusal.APPLIED if same else Refusal.KEY_REUSED
+    if idempotency is not None and idempotency.key in requests:
+        same = requests[idempotency.key] == idempotency.request
+        return Refusal.APPLIED if same else Refusal.KEY_REUSED
+    overrun = len(known) == REMEMBERED_MUTATIONS and known[0] >= write.mutation
+    return Refusal.OVERRUN if overrun else None
 
 
 def ended(session: Session, now: int) -> Refusal | None:
@@ -222,6 +228,6 @@ def apply(session: Session, write: Write) -> Session:
         cleared=cleared,
         last_activity=write.now,
         expires_at=write.expires_at,
-        mutations=session.mutations | {write.mutation},
+        mutations=(*session.mutations, write.mutation)[-REMEMBERED_MUTATIONS:],
         remembered=remembered,
     )

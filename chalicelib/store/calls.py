@@ -16,7 +16,7 @@ from chalicelib.errors import StoreUnavailable, TooLarge
 TRIES = 3
 """Tries of one request. With the client's time limits, all of them take less than 5 s."""
 
-_FIRST_PAUSE = 0.05
+_FIRST_PAUSE = 0.03
 """Seconds; the upper end of the random pause before the second try, doubled before the third."""
 
 _AGAIN = frozenset(
@@ -37,6 +37,9 @@ _AGAIN_IN_TRANSACTION = frozenset(
 )
 
 
+_SERVER_ERROR = 500
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What one request to DynamoDB took.
@@ -55,11 +58,19 @@ class Call:
 
 
 class ConditionFailed(Exception):
-    """A condition did not hold. ``items`` are those that failed it, one for each action."""
+    """A condition did not hold.
+
+    Parameters
+    ----------
+    items
+        Those that failed it, one for each action.
+    """
 
     def __init__(self, items: list[dict[str, Any] | None]) -> None:
         super().__init__("condition failed")
         self.items = items
+        self.uncertain = False
+        """Whether an earlier try, whose answer was lost, may have been applied."""
 
 
 _trace: ContextVar[list[Call] | None] = ContextVar("store_calls", default=None)
@@ -115,7 +126,11 @@ class Calls:
             try:
                 return self._once(operation, arguments)
             except ClientError as error:
-                _translate(error)
+                failed = _failed_condition(error)
+                if failed is not None:
+                    failed.uncertain = attempt > 1
+                    raise failed from error
+                _raise_if_final(error)
                 failure: Exception = error
             except BotoCoreError as error:
                 failure = error
@@ -144,29 +159,33 @@ def _units(capacity: Any) -> float | None:
     return sum(float(table["CapacityUnits"]) for table in tables) if capacity else None
 
 
-def _translate(error: ClientError) -> None:
+def _failed_condition(error: ClientError) -> ConditionFailed | None:
+    response: dict[str, Any] = dict(error.response)
+    if response["Error"]["Code"] == "ConditionalCheckFailedException":
+        return ConditionFailed([response.get("Item")])
+    reasons = _cancellations(error)
+    if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+        return ConditionFailed([reason.get("Item") for reason in reasons])
+    return None
+
+
+def _raise_if_final(error: ClientError) -> None:
     """Raise what the error means, or return if the call should be tried again."""
-    code = error.response["Error"]["Code"]
-    if code == "ConditionalCheckFailedException":
-        response: dict[str, Any] = dict(error.response)
-        raise ConditionFailed([response.get("Item")]) from error
-    if code == "TransactionCanceledException":
-        _translate_cancellation(error)
-    elif code == "ValidationException":
-        if "size" in error.response["Error"]["Message"].lower():
-            raise TooLarge("The session would become larger than 400 KB.") from error
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    reasons = _cancellations(error)
+    messages = [message, *(str(reason.get("Message")) for reason in reasons)]
+    invalid = code == "ValidationException" or bool(reasons)
+    if invalid and any("size" in text.lower() for text in messages):
+        raise TooLarge("The session would become larger than 400 KB.") from error
+    if code == "ValidationException":
         raise error
-    elif code not in _AGAIN and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+    again = {reason.get("Code") for reason in reasons} & _AGAIN_IN_TRANSACTION
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    if not again and code not in _AGAIN and status < _SERVER_ERROR:
         raise StoreUnavailable from error
 
 
-def _translate_cancellation(error: ClientError) -> None:
-    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
-    codes = {reason.get("Code", "None") for reason in reasons} - {"None"}
-    if "ConditionalCheckFailed" in codes:
-        items = [reason.get("Item") for reason in reasons]
-        raise ConditionFailed(items) from error
-    if any("size" in str(reason.get("Message")).lower() for reason in reasons):
-        raise TooLarge("The record would be larger than 400 KB.") from error
-    if not codes & _AGAIN_IN_TRANSACTION:
-        raise StoreUnavailable from error
+def _cancellations(error: ClientError) -> list[dict[str, Any]]:
+    """List why each action of a transaction was cancelled; none: it was no transaction."""
+    response: dict[str, Any] = dict(error.response)
+    return list(response.get("CancellationReasons", ()))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
-import botocore
+import botocore.session
 from botocore.config import Config
 
 from chalicelib import __version__
+from chalicelib.store.plain_json import PlainJsonParserFactory
 
 CONNECT_TIMEOUT = 1.0
 READ_TIMEOUT = 1.4
@@ -36,4 +37,6 @@ def dynamodb_client(*, connections: int = 10) -> Any:
         user_agent=f"stepwell/{__version__} botocore/{botocore.__version__}",
         tcp_keepalive=True,
     )
-    return boto3.session.Session().client("dynamodb", config=config)
+    session = botocore.session.get_session()
+    session.register_component("response_parser_factory", PlainJsonParserFactory())
+    return boto3.session.Session(botocore_session=session).client("dynamodb", config=config)

@@ -10,17 +10,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from chalicelib.sessions.model import IdempotencyKey, Session, Status
-from chalicelib.sessions.write import REMEMBERED_KEYS, Change, Preconditions, Removal, Write
+from chalicelib.sessions.write import (
+    REMEMBERED_KEYS,
+    REMEMBERED_MUTATIONS,
+    Change,
+    Preconditions,
+    Removal,
+    Write,
+)
 from chalicelib.store import items, keys
 from chalicelib.store.items import STATUS, field_name, number, step_name, text
-from chalicelib.store.mutations import SETS, outdated, set_of
 
 Arguments = dict[str, Any]
 
 _RING_END = 2 * REMEMBERED_KEYS
 """An index past the list of remembered keys: setting it appends."""
 
-_DATA = ("d", "f", "k", "c", "h", "n", "b", "i", *SETS)
+_DATA = ("d", "f", "k", "c", "h", "b", "i")
 """Attributes that a tombstone does without, but for those it sets itself."""
 
 
@@ -101,7 +107,7 @@ def write_arguments(write: Write) -> Arguments:
     _require_preconditions(update, write.preconditions)
     _raise_version(update)
     _extend(update, write)
-    _remember_mutation(update, write.now)
+    _remember_mutation(update)
     if write.preconditions.idempotency is not None:
         _remember_key(update, write.preconditions.idempotency)
     _change(update, write.change, write.preconditions.base_version)
@@ -132,12 +138,12 @@ def removal_arguments(removal: Removal, version: int | None = None, record: str 
     if record:
         update.set("r", update.value("r", text(record)))
     # The step where the session ended stays: the funnel is made of it.
-    kept = {"n", set_of(removal.now)}
-    update.set(set_of(removal.now), ":m")
+    update.set("m", update.value("m", items.mutations(removal.mutation)))
+    removed = set(_DATA)
     if removal.preconditions.idempotency is not None:
-        kept.add("i")
+        removed.remove("i")
         update.set("i", update.value("i", items.remembered(removal.preconditions.idempotency)))
-    update.remove(*(name for name in _DATA if name not in kept))
+    update.remove(*sorted(removed))
     return update.arguments()
 
 
@@ -158,7 +164,7 @@ def replacement_arguments(session: Session, mutation: str, now: int) -> Argument
     _set_expiry(update, session.key, session.expires_at)
     _set_numbers(update, "c", session.claimed)
     _set_numbers(update, "h", session.holding)
-    _remember_mutation(update, now)
+    _remember_mutation(update)
     return update.arguments()
 
 
@@ -169,10 +175,13 @@ def _require_active(update: Expression, now: int) -> None:
 
 
 def _require_new_mutation(update: Expression, mutation: str) -> None:
-    """A write that was applied, and whose answer was lost, must not be applied again."""
-    update.value("m", {"SS": [mutation]})
+    """A write that was applied, and whose answer was lost, must not be applied again.
+
+    Nor one of which this cannot be told any more, since too many others came after it.
+    """
     placeholder = update.value("y", text(mutation))
-    update.require("NOT (" + " OR ".join(f"contains({name},{placeholder})" for name in SETS) + ")")
+    update.require(f"m[0]<{placeholder}")
+    update.require(f"NOT contains(m,{placeholder})")
 
 
 def _require_assumptions(update: Expression, write: Write) -> None:
@@ -216,13 +225,14 @@ def _set_ttl(update: Expression, at: int) -> None:
     update.set(update.alias("ttl"), update.value("t", items.ttl(at)))
 
 
-def _remember_mutation(update: Expression, now: int) -> None:
-    update.add(set_of(now), ":m")
-    update.remove(*outdated(now))
+def _remember_mutation(update: Expression) -> None:
+    """Append the id and drop the oldest: the list keeps its length without being read."""
+    update.set(f"m[{REMEMBERED_MUTATIONS}]", ":y")
+    update.remove("m[0]")
 
 
 def _remember_key(update: Expression, key: IdempotencyKey) -> None:
-    """Append the pair and drop the oldest: the list keeps its length without being read."""
+    """Append the pair and drop the oldest one."""
     update.set(f"i[{_RING_END}]", ":k")
     update.set(f"i[{_RING_END + 1}]", update.value("q", text(key.request)))
     update.remove("i[0]", "i[1]")

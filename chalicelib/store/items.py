@@ -18,7 +18,7 @@ Attributes of a session's item (names are short because every write pays for the
 ``x``      N     deadline: no save moves ``e`` past it
 ``ttl``    N     expiry in whole seconds, rounded up, for DynamoDB's TTL
 ``b``      S     hash key of the index ``expiry``
-``m0-m2``  SS    ids of the latest mutations, by slices of time (see ``mutations``)
+``m``      L     ids of the latest mutations, oldest first, always of one length
 ``i``      L     digests of the latest Idempotency-Keys and their requests, alternating
 ``r``      S     record's id, on the tombstone of a finalized session
 =========  ====  ======================================================================
@@ -39,9 +39,8 @@ from typing import Any
 from chalicelib.exact_json import JsonValue, dumps, loads_own
 from chalicelib.sessions.model import IdempotencyKey, Record, Session, Status, StepData
 from chalicelib.sessions.store import CreationEntry, Event
-from chalicelib.sessions.write import REMEMBERED_KEYS
+from chalicelib.sessions.write import REMEMBERED_KEYS, REMEMBERED_MUTATIONS
 from chalicelib.store import keys
-from chalicelib.store.mutations import SETS, set_of
 
 Item = dict[str, Any]
 
@@ -109,6 +108,12 @@ def remembered(*used: IdempotencyKey) -> dict[str, Any]:
     return {"L": [text("")] * (2 * REMEMBERED_KEYS - len(digests)) + digests}
 
 
+def mutations(*latest: str) -> dict[str, Any]:
+    """Write the list of mutations, oldest first, filled up to its full length."""
+    missing = REMEMBERED_MUTATIONS - len(latest)
+    return {"L": [text("")] * missing + [text(mutation) for mutation in latest]}
+
+
 def steps_map(steps: Mapping[int, StepData]) -> dict[str, Any]:
     """Write ``d``."""
     return _by_step(steps, value)
@@ -151,7 +156,7 @@ def session_item(session: Session, mutation: str) -> Item:
         "ttl": ttl(session.expires_at),
         "b": text(keys.expiry_bucket(session.key, session.expires_at)),
         "i": remembered(),
-        set_of(session.last_activity): {"SS": [mutation]},
+        "m": mutations(mutation),
     }
     if session.claimed:
         item["c"] = numbers(session.claimed)
@@ -179,9 +184,7 @@ def session_of(item: Item) -> Session:
         last_activity=int(item["u"]["N"]),
         expires_at=int(item["e"]["N"]),
         deadline=int(item["x"]["N"]),
-        mutations=frozenset(
-            mutation for name in SETS if name in item for mutation in item[name]["SS"]
-        ),
+        mutations=tuple(entry["S"] for entry in item["m"]["L"] if entry["S"]),
         remembered=_remembered_of(item),
         record_id=item["r"]["S"] if "r" in item else None,
     )
@@ -226,7 +229,7 @@ def creation_item(entry: CreationEntry, mutation: str) -> Item:
         **keys.creation(entry.scope),
         "q": text(entry.request),
         "id": text(entry.sealed_id),
-        "m0": {"SS": [mutation]},
+        "m": text(mutation),
         "e": number(entry.expires_at),
         "ttl": ttl(entry.expires_at),
     }

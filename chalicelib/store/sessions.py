@@ -52,7 +52,7 @@ class DynamoSessionStore:
                 return
             if entry is not None and failed.items[1] is not None:
                 raise AlreadyCreated(items.creation_of(failed.items[1])) from failed
-            raise Refused(existing) from failed
+            raise _refused(failed) from failed
 
     def get(self, key: str) -> Session | None:
         """Read a session as the last finished write left it."""
@@ -80,7 +80,7 @@ class DynamoSessionStore:
                 **removal_arguments(removal),
             )
         except ConditionFailed as failed:
-            raise Refused(_session(failed.items[0])) from failed
+            raise _refused(failed) from failed
 
     def finalize(self, removal: Removal, version: int, record: Record, event: Event) -> None:
         """Store the record and the event, and turn the session into a tombstone."""
@@ -99,7 +99,7 @@ class DynamoSessionStore:
         try:
             self._transact(removal.mutation, {"Update": bury}, {"Put": keep}, {"Put": queue})
         except ConditionFailed as failed:
-            raise Refused(_session(failed.items[0])) from failed
+            raise _refused(failed) from failed
 
     def get_record(self, record_id: str) -> Record | None:
         """Read a record."""
@@ -123,7 +123,7 @@ class DynamoSessionStore:
                 **arguments,
             )
         except ConditionFailed as failed:
-            raise Refused(_session(failed.items[0])) from failed
+            raise _refused(failed) from failed
         return items.session_of(answer["Attributes"])
 
     def _entry(self, entry: CreationEntry, mutation: str) -> dict[str, Any]:
@@ -138,6 +138,10 @@ class DynamoSessionStore:
     def _transact(self, mutation: str, *actions: dict[str, Any]) -> None:
         # The token lets the engine itself recognise a transaction that is sent again.
         self._call("transact_write_items", TransactItems=actions, ClientRequestToken=mutation)
+
+
+def _refused(failed: ConditionFailed) -> Refused:
+    return Refused(_session(failed.items[0]), uncertain=failed.uncertain)
 
 
 def _session(item: dict[str, Any] | None) -> Session | None:
