@@ -65,7 +65,7 @@ lock-check: $(READY)
 	  { echo "The locks do not match pyproject.toml; 'make lock' mends it." >&2; exit 1; } }
 
 bench: $(READY) ## measure every goal of PERFORMANCE.md
-	@$(BIN)/python -m infra.bench
+	@$(BIN)/python -m tests.bench
 
 # Chalice asks for a region; what it writes works in any.
 package: $(READY) ## dist/deployment.zip and dist/sam.json (STAGE=dev)

@@ -1,0 +1,61 @@
+"""The stack of the tables, as CloudFormation takes it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.deploy import DeployError, deploy_stack, tables_of
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB", raising=False)
+    with mock_aws():
+        yield
+
+
+def table(name: str) -> dict[str, Any]:
+    return dict(boto3.client("dynamodb").describe_table(TableName=name)["Table"])
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_stage_gets_the_tables_that_its_functions_are_told_of() -> None:
+    assert deploy_stack(boto3.client("cloudformation"), "dev") == "created"
+    for name in tables_of("dev").values():
+        assert table(name)["TableStatus"] == "ACTIVE"
+
+
+@pytest.mark.usefixtures("aws")
+def test_deploying_again_keeps_what_is_there() -> None:
+    client = boto3.client("cloudformation")
+    deploy_stack(client, "dev")
+    created = table("stepwell-dev-records")["CreationDateTime"]
+    assert deploy_stack(client, "dev") in ("updated", "unchanged")
+    assert table("stepwell-dev-records")["CreationDateTime"] == created
+
+
+def test_a_stage_that_is_not_configured_is_named() -> None:
+    with pytest.raises(DeployError, match="there is no stage 'staging'"):
+        tables_of("staging")
+
+
+def test_a_wrong_stage_ends_with_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.deploy", "--stage", "nope"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("stepwell: there is no stage 'nope'")
+    assert "Traceback" not in done.stderr
