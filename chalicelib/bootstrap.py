@@ -65,7 +65,7 @@ def build(parts: Parts) -> Application:
     settings = parts.settings
     flows = parts.flows or FlowRegistry.discover(definitions)
     try:
-        default_flow = flows[settings.default_flow].name
+        default_flow = flows.named(settings.default_flow).name
     except UnknownFlow as error:
         raise SettingsError(f"DEFAULT_FLOW names no flow. {error.detail}") from error
     store = parts.store or dynamodb_store(settings, parts.client)

@@ -41,8 +41,10 @@ def main() -> None:
         print(f"Stack {stack_name(stage)}: {deploy_stack(boto3.client('cloudformation'), stage)}")
     except (DeployError, BotoCoreError, ClientError) as error:
         sys.exit(f"stepwell: {error}")
-    command = [sys.executable, "-m", "chalice.cli", "deploy", "--stage", stage]
-    sys.exit(subprocess.run(command, cwd=_ROOT, check=False).returncode)
+    chalice = Path(sys.executable).with_name("chalice")
+    sys.exit(
+        subprocess.run([chalice, "deploy", "--stage", stage], cwd=_ROOT, check=False).returncode
+    )
 
 
 def stack_name(stage: str) -> str:

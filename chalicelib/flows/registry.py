@@ -27,16 +27,15 @@ class FlowRegistry(Mapping[str, Flow]):
         names = [module.name for module in pkgutil.iter_modules(package.__path__)]
         return cls(_load(f"{package.__name__}.{name}") for name in names)
 
-    def __getitem__(self, name: str) -> Flow:
-        """Give the flow of that name, or raise UnknownFlow."""
-        flow = self._flows.get(name)
-        if flow is None:
+    def named(self, name: str) -> Flow:
+        """Give the flow that a caller names, or raise UnknownFlow."""
+        if name not in self._flows:
             raise UnknownFlow(f"The flows are {', '.join(self._flows)}.")
-        return flow
+        return self._flows[name]
 
-    def __contains__(self, name: object) -> bool:
-        """Tell whether a flow of that name is deployed."""
-        return name in self._flows
+    def __getitem__(self, name: str) -> Flow:
+        """Give the flow of that name."""
+        return self._flows[name]
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names."""

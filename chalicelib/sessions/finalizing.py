@@ -19,9 +19,10 @@ from chalicelib.sessions.document import sources
 from chalicelib.sessions.model import Record, Session
 from chalicelib.sessions.opened import Opened
 from chalicelib.sessions.progress import validate_all
+from chalicelib.sessions.refusals import raise_refusal
 from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.store import Event, Refused, SessionStore
-from chalicelib.sessions.write import Preconditions, Removal
+from chalicelib.sessions.write import Preconditions, Refusal, Removal, removal_refusal
 
 _ROUNDS = 8
 """Attempts; each further one means that somebody wrote between the reading and the writing."""
@@ -29,10 +30,10 @@ _ROUNDS = 8
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A record, its flow, and whether this call made it."""
+    """A record, its flow (None: not deployed any more), and whether this call made it."""
 
     record: Record
-    flow: Flow
+    flow: Flow | None
     created: bool
 
 
@@ -64,18 +65,30 @@ class Finalizer:
             try:
                 self._store.finalize(removal, opened.session.version, record, _event(record))
             except Refused as refused:
-                # A lost answer looks like a race that this very call has won.
-                if refused.session is None or refused.session.record_id != record.record_id:
+                if not self._made(opened, removal, record, refused.session):
                     continue
             return Kept(record, opened.flow, created=True)
         raise StoreUnavailable("Others keep writing to this session. Try again.")
+
+    def _made(
+        self, opened: Opened, removal: Removal, record: Record, session: Session | None
+    ) -> bool:
+        """Tell whether a refused finalize was applied: a lost answer looks like a lost race."""
+        if session is None:
+            raise NotFound
+        if session.record_id == record.record_id:
+            return True
+        if removal_refusal(session, removal) is Refusal.KEY_REUSED:
+            raise_refusal(opened, removal, Refusal.KEY_REUSED)
+        return False
 
     def record(self, record_id: str) -> Kept:
         """Read a record."""
         record = self._store.get_record(record_id) if ids.is_id(record_id) else None
         if record is None:
             raise NotFound
-        return Kept(record, self._flows[record.flow], created=False)
+        flow = self._flows.get(record.flow)
+        return Kept(record, flow, created=False)
 
     def _check(self, opened: Opened, preconditions: Preconditions) -> None:
         versions = preconditions.if_versions

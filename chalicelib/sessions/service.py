@@ -98,7 +98,7 @@ class SessionService:
     ) -> None:
         self._store = store
         self._flows = flows
-        self._default_flow = flows[default_flow].name
+        self._default_flow = default_flow
         self._lifetimes = lifetimes
         self._clock = clock
         self._random = random
@@ -149,9 +149,17 @@ class SessionService:
     def save(self, session_id: str, request: Request, preconditions: Preconditions) -> Saved:
         """Change a session in one request to the store, unless a guess about it was wrong."""
         key = self.key(session_id)
-        hint = self._guess(session_id, request)
+        known = False
+        hint = self._hints.get(key) or self._guess(request)
         for _ in range(_ROUNDS):
-            write = self._compose(key, hint, request, preconditions)
+            try:
+                write = self._compose(key, hint, request, preconditions)
+            except InvalidRequest:
+                if known:
+                    raise
+                # What is wrong with a request depends on what the session really is.
+                hint, known = self._hints.see(self.open(session_id).session), True
+                continue
             try:
                 session = self._store.write(write)
             except Refused as refused:
@@ -203,7 +211,7 @@ class SessionService:
         return ids.mutation_id(now, self._random(4))
 
     def _flow_of(self, creation: Creation) -> Flow:
-        default = self._flows[creation.flow or self._default_flow]
+        default = self._flows.named(creation.flow or self._default_flow)
         named = creation.content.document
         if creation.flow or named is None or named.named_by(default):
             return default
@@ -252,32 +260,26 @@ class SessionService:
         opened = self.open(session_id, over=True)
         return Saved(opened, errors_of(opened, creation.content.change(opened.flow, 1)))
 
-    def _guess(self, session_id: str, request: Request) -> Hint:
-        """Guess at the session's flow: the one last seen, or the likeliest that fits."""
-        hint = self._hints.get(self.key(session_id))
-        flows = [hint.flow] if hint else [self._default_flow, *self._flows]
-        for name in flows:
-            guess = hint or Hint(name, current_step=1, deadline=None)
-            try:
-                self._fit(request, guess)
-            except InvalidRequest:
-                continue
-            return guess
-        # Nothing fits: what is wrong with the request depends on what the session really is.
-        opened = self.open(session_id)
-        return self._hints.see(opened.session)
+    def _guess(self, request: Request) -> Hint:
+        """Guess at the flow of a session never seen: the first that the request fits."""
+        guesses = [Hint(name, 1, None) for name in (self._default_flow, *self._flows)]
+        return next((guess for guess in guesses if self._fits(request, guess)), guesses[0])
 
-    def _fit(self, request: Request, hint: Hint) -> Change:
-        change = request.change(self._flows[hint.flow], hint.current_step)
-        count = sum(map(len, change.values.values()))
-        if count > MAX_FIELDS:
-            raise TooManyFields(count, MAX_FIELDS)
-        return change
+    def _fits(self, request: Request, hint: Hint) -> bool:
+        try:
+            request.change(self._flows[hint.flow], hint.current_step)
+        except InvalidRequest:
+            return False
+        return True
 
     def _compose(
         self, key: str, hint: Hint, request: Request, preconditions: Preconditions
     ) -> Write:
         flow = self._flows[hint.flow]
+        change = request.change(flow, hint.current_step)
+        count = sum(map(len, change.values.values()))
+        if count > MAX_FIELDS:
+            raise TooManyFields(count, MAX_FIELDS)
         now = self._clock()
         expiry = now + self._lifetimes.of(flow)
         return Write(
@@ -288,7 +290,7 @@ class SessionService:
             flow_version=flow.version,
             expires_at=expiry if hint.deadline is None else min(expiry, hint.deadline),
             assumed_step=hint.current_step if request.depends_on_step(flow) else None,
-            change=self._fit(request, hint),
+            change=change,
             preconditions=preconditions,
         )
 

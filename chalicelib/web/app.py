@@ -33,9 +33,10 @@ class Application(Chalice):
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer API Gateway's proxy event: the Lambda function's entry point."""
-        route = event.get("requestContext", {}).get("resourcePath")
-        if event.get("requestContext", {}).get("httpMethod") not in self.routes.get(route, {}):
-            return self.dispatcher.gateway("MISSING_AUTHENTICATION_TOKEN", _complete(event))
+        event = _complete(event)
+        asked = event["requestContext"]
+        if asked["httpMethod"] not in self.routes.get(asked["resourcePath"], {}):
+            return self.dispatcher.gateway("MISSING_AUTHENTICATION_TOKEN", event)
         self._event.set(event)
         answer: dict[str, Any] = super().__call__(event, context)
         return answer
@@ -123,7 +124,11 @@ def _preflight(app: Application, dispatcher: Dispatcher, allowed: tuple[str, ...
 
 
 def _complete(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in what an event that is none of API Gateway's lacks."""
-    context = {"httpMethod": "", "resourcePath": "", **event.get("requestContext", {})}
-    context["resourcePath"] = context["resourcePath"] or ""
-    return {**event, "requestContext": context}
+    """Fill in what an event that is not API Gateway's own may lack."""
+    context = {"httpMethod": "", "resourcePath": "", **(event.get("requestContext") or {})}
+    return {**_OPTIONAL, **event, "headers": event.get("headers") or {}, "requestContext": context}
+
+
+_OPTIONAL: Mapping[str, None] = dict.fromkeys(
+    ("body", "multiValueQueryStringParameters", "pathParameters", "stageVariables")
+)

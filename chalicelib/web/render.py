@@ -12,6 +12,7 @@ from chalicelib.sessions.document import document, union
 from chalicelib.sessions.model import Record, Status
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import Progress, StepView, completed_steps
+from chalicelib.sessions.requests import ANY_DOCUMENT
 from chalicelib.web.times import iso
 
 View = dict[str, Any]
@@ -103,18 +104,19 @@ def validation(found: tuple[StepReport, ...]) -> View:
     }
 
 
-def record(record: Record, flow: Flow) -> View:
-    """Show a record. Its steps are named as the flow names them today."""
+def record(record: Record, flow: Flow | None) -> View:
+    """Show a record. Its steps are named as the flow names them today, if it still does."""
+    named = dict(enumerate(flow.steps, start=1)) if flow else {}
     return {
         "recordId": record.record_id,
         "flow": record.flow,
         "flowVersion": record.flow_version,
-        flow.document: union(record.steps, record.sources),
+        flow.document if flow else ANY_DOCUMENT: union(record.steps, record.sources),
         "steps": [
             {
                 "step": number,
-                "name": flow.steps[number - 1].name if number in flow.step_numbers else "",
-                "title": flow.steps[number - 1].title if number in flow.step_numbers else "",
+                "name": named[number].name if number in named else f"step-{number}",
+                "title": named[number].title if number in named else f"Step {number}",
                 "data": data,
             }
             for number, data in record.steps.items()

@@ -25,7 +25,7 @@ def flow_endpoints(flows: FlowRegistry, ttl_of: Callable[[Flow], int]) -> list[E
         return Reply(200, {"flows": [show(flow) for flow in flows.values()]}, _CACHED)
 
     def read(request: Request) -> Reply:
-        return Reply(200, show(flows[request.params["flow"]]), _CACHED)
+        return Reply(200, show(flows.named(request.params["flow"])), _CACHED)
 
     return [
         Endpoint(

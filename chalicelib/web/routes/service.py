@@ -34,7 +34,8 @@ def service_endpoints(
             "store": {"status": status, "latencyMs": now - started},
             "checkedAt": iso(now),
         }
-        return Reply(200 if healthy else 503, body, {"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store"} | ({} if healthy else {"Retry-After": "1"})
+        return Reply(200 if healthy else 503, body, headers)
 
     def document(_: Request) -> Reply:
         return Reply(200, openapi(), {"Cache-Control": "public, max-age=300"})
