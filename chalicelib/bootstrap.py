@@ -101,7 +101,7 @@ def build(parts: Parts) -> Application:
 def dynamodb_store(settings: Settings, client: Any = None) -> DynamoSessionStore:
     """Build the store on DynamoDB."""
     return DynamoSessionStore(
-        Calls(client or dynamodb_client()),
+        Calls(client or dynamodb_client(region=os.environ.get("AWS_REGION"))),
         sessions=settings.sessions_table,
         records=settings.records_table,
     )

@@ -7,8 +7,10 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import NoRegionError
 
 from chalicelib import __version__
+from chalicelib.settings import SettingsError
 from chalicelib.store.plain_json import PlainJsonParserFactory
 
 CONNECT_TIMEOUT = 1.0
@@ -17,11 +19,13 @@ READ_TIMEOUT = 1.4
 the third of a second that 2 s a try would need is not there (3 x 2 s are 6 s)."""
 
 
-def dynamodb_client(*, connections: int = 10) -> Any:
+def dynamodb_client(*, connections: int = 10, region: str | None = None) -> Any:
     """Make the client. Endpoint, region and credentials come from boto3's own variables.
 
     Parameters
     ----------
+    region
+        None: what boto3 finds by itself.
     connections
         How many requests can be under way at once without waiting for a connection.
     """
@@ -39,4 +43,10 @@ def dynamodb_client(*, connections: int = 10) -> Any:
     )
     session = botocore.session.get_session()
     session.register_component("response_parser_factory", PlainJsonParserFactory())
-    return boto3.session.Session(botocore_session=session).client("dynamodb", config=config)
+    try:
+        # boto3 reads AWS_DEFAULT_REGION; AWS_REGION is what Lambda and the other SDKs go by.
+        return boto3.session.Session(botocore_session=session, region_name=region).client(
+            "dynamodb", config=config
+        )
+    except NoRegionError as error:
+        raise SettingsError("AWS_REGION must name the region of the tables") from error
