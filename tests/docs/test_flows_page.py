@@ -1,0 +1,51 @@
+"""docs/flows.md: its two files are a flow and its next version, and work as the page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from chalicelib.flows.flow import Flow
+from chalicelib.flows.registry import FlowRegistry
+from chalicelib.sessions.model import Caller
+from chalicelib.sessions.requests import Creation, Document, DocumentSave
+from chalicelib.sessions.service import Lifetimes, SessionService
+from tests.support.memory_store import MemoryStore
+
+PAGE = Path(__file__).parents[2] / "docs" / "flows.md"
+DAY = 86_400_000
+
+
+def flows_of_the_page() -> list[Flow]:
+    names: dict[str, Any] = {}
+    exec("from chalicelib.flows.upgrade import Draft", names)
+    found = []
+    for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(code, PAGE.name, "exec", dont_inherit=True), names)
+        found.append(names["flow"])
+    return found
+
+
+def test_a_session_of_the_first_version_goes_on_under_the_second() -> None:
+    first, second = flows_of_the_page()
+    store = MemoryStore()
+
+    def service(flow: Flow) -> SessionService:
+        return SessionService(
+            store=store,
+            flows=FlowRegistry([flow]),
+            default_flow="signup",
+            lifetimes=Lifetimes(ttl=None, maximum=30 * DAY, tombstone=7 * DAY),
+            clock=lambda: 1_000_000,
+            random=lambda count: bytes(range(count)),
+        )
+
+    answers = {"name": "Ada", "email": "ada@example.com", "colour": "blue", "nickname": "A"}
+    content = DocumentSave(document=Document(name="signupData", fields=answers), current_step=2)
+    created = service(first).create(Creation(content=content), Caller())
+    opened = service(second).open(created.opened.session_id)
+
+    assert opened.session.flow_version == 2
+    assert opened.session.steps[1] == {"fullName": "Ada", "email": "ada@example.com"}
+    assert opened.session.steps[2] == {"colour": "blue"}

@@ -1,0 +1,160 @@
+"""A store in this process's memory: the contract of ``SessionStore`` with nothing under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
+
+from chalicelib.errors import StoreUnavailable, TooLarge
+from chalicelib.exact_json import dumps, loads_own
+from chalicelib.sessions.model import Record, Session, Status, StepData
+from chalicelib.sessions.store import AlreadyCreated, CreationEntry, Event, Refused
+from chalicelib.sessions.write import (
+    REMEMBERED_MUTATIONS,
+    Removal,
+    Write,
+    apply,
+    refusal,
+    removal_refusal,
+)
+
+LIMIT = 400 * 1024
+"""Bytes of data that one session may hold, like a DynamoDB item."""
+
+
+class MemoryStore:
+    """Implements ``chalicelib.sessions.store.SessionStore``, for any number of threads.
+
+    Parameters
+    ----------
+    sessions, records, entries, events
+        What is stored, for a test to look at.
+    down
+        While it is set, every call raises StoreUnavailable and changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.records: dict[str, Record] = {}
+        self.entries: dict[str, CreationEntry] = {}
+        self.events: list[Event] = []
+        self.down = False
+        self._lock = Lock()
+
+    def create(self, session: Session, mutation: str, entry: CreationEntry | None = None) -> None:
+        """Store a new session."""
+        with self._answering():
+            existing = self.sessions.get(session.key)
+            if existing is not None and mutation in existing.mutations:
+                return
+            earlier = self.entries.get(entry.scope) if entry is not None else None
+            if entry is not None and earlier is not None and earlier.expires_at > entry.now:
+                raise AlreadyCreated(earlier)
+            if existing is not None:
+                raise Refused(existing)
+            self._keep(replace(session, mutations=(mutation,)))
+            if entry is not None:
+                self.entries[entry.scope] = entry
+
+    def get(self, key: str) -> Session | None:
+        """Read a session."""
+        with self._answering():
+            session = self.sessions.get(key)
+            return None if session is None else _copy(session)
+
+    def write(self, write: Write) -> Session:
+        """Apply a change."""
+        with self._answering():
+            session = self.sessions.get(write.key)
+            if session is None or refusal(session, write):
+                raise Refused(session)
+            return self._keep(apply(session, write))
+
+    def replace(self, session: Session, mutation: str, now: int) -> Session:
+        """Store a whole new content in place of the version before it."""
+        with self._answering():
+            before = self.sessions.get(session.key)
+            any_removal = Removal(
+                key=session.key, mutation=mutation, now=now, tombstone_expires_at=now
+            )
+            if before is None or removal_refusal(before, any_removal):
+                raise Refused(before)
+            if before.version != session.version - 1:
+                raise Refused(before)
+            return self._keep(replace(session, mutations=_latest(before, mutation)))
+
+    def delete(self, removal: Removal) -> None:
+        """Turn a session into a tombstone."""
+        with self._answering():
+            self._bury(removal)
+
+    def finalize(self, removal: Removal, version: int, record: Record, event: Event) -> None:
+        """Store the record and the event, and turn the session into a tombstone."""
+        with self._answering():
+            session = self.sessions.get(removal.key)
+            if session is not None and session.version != version:
+                raise Refused(session)
+            self._bury(removal, record.record_id)
+            self.records[record.record_id] = replace(record, steps=_copy_steps(record.steps))
+            self.events.append(event)
+
+    def get_record(self, record_id: str) -> Record | None:
+        """Read a record."""
+        with self._answering():
+            return self.records.get(record_id)
+
+    def ping(self) -> None:
+        """Answer."""
+        with self._answering():
+            pass
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        if self.down:
+            raise StoreUnavailable
+        with self._lock:
+            yield
+
+    def _keep(self, session: Session) -> Session:
+        if len(dumps(list(session.steps.values())).encode()) > LIMIT:
+            raise TooLarge("The session would become larger than 400 KB.")
+        self.sessions[session.key] = _copy(session)
+        return _copy(session)
+
+    def _bury(self, removal: Removal, record_id: str | None = None) -> None:
+        """Leave a tombstone: what an expired item keeps is what a session without data has."""
+        session = self.sessions.get(removal.key)
+        if session is None or removal_refusal(session, removal):
+            raise Refused(session)
+        key = removal.preconditions.idempotency
+        self._keep(
+            replace(
+                session,
+                status=Status.FINALIZED if record_id else Status.DELETED,
+                version=session.version + 1,
+                claimed=frozenset(),
+                holding=frozenset(),
+                steps={},
+                field_versions={},
+                cleared={},
+                last_activity=removal.now,
+                mutations=(removal.mutation,),
+                remembered=() if key is None else (key,),
+                record_id=record_id,
+            )
+        )
+
+
+def _latest(session: Session, mutation: str) -> tuple[str, ...]:
+    return (*session.mutations, mutation)[-REMEMBERED_MUTATIONS:]
+
+
+def _copy(session: Session) -> Session:
+    """Copy a session, so that nobody's later changes reach what is stored."""
+    return replace(session, steps=_copy_steps(session.steps))
+
+
+def _copy_steps(steps: Mapping[int, StepData]) -> dict[int, StepData]:
+    return {step: loads_own(dumps(fields)) for step, fields in steps.items()}
