@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,10 +22,22 @@ class FlowDefinitionError(Exception):
     """A flow's file contradicts itself; the start stops with the reason."""
 
 
-class Fieldset(BaseModel):
-    """Base of the models that declare a closed step's fields."""
+def _title(name: str, _: Any) -> str:
+    """Make a label of a field's name: projectName becomes Project name."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f" {match[1].lower()}", name).capitalize()
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+class Fieldset(BaseModel):
+    """Base of the models that declare a closed step's fields.
+
+    ``compared_with`` names, for a field whose validation looks at others, these others: when
+    one of them is written, the field's error is news.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, field_title_generator=_title
+    )
+    compared_with: ClassVar[Mapping[str, frozenset[str]]] = {}
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,11 @@ class Flow:
     def field_steps(self) -> Mapping[str, int]:
         """The step of each declared field."""
         return {name: n for n in self.step_numbers for name in _declared(self.steps[n - 1])}
+
+    def in_order(self, fields: Fields) -> dict[str, JsonValue]:
+        """Give the fields in the order in which the steps declare them, undeclared ones last."""
+        declared = {name: fields[name] for name in self.field_steps if name in fields}
+        return {**declared, **fields}
 
     @property
     def placement_needs_step(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -56,6 +56,20 @@ def validate_step(flow: Flow, number: int, data: Mapping[str, JsonValue] | None)
     except ValidationError as failure:
         return StepReport(number, step.name, tuple(_errors(number, failure)))
     return StepReport(number, step.name, ())
+
+
+def errors_of_fields(
+    flow: Flow, report: StepReport, written: Collection[str]
+) -> tuple[FieldError, ...]:
+    """Pick the errors that writing these fields of the step may have caused."""
+    fields = flow.step(report.step).fields
+    compared = {} if fields is None else fields.compared_with
+    return tuple(
+        error
+        for error in report.errors
+        if error.field in written
+        or not compared.get(error.field or "", frozenset()).isdisjoint(written)
+    )
 
 
 def _missing(step: int) -> FieldError:

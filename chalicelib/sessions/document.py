@@ -17,7 +17,7 @@ def document(flow: Flow, session: Session) -> StepData:
     Closed steps never share a name. Where several open steps hold the same name, the value
     written last stands, and a name whose last write removed it is left out.
     """
-    return union(session.steps, sources(flow, session))
+    return flow.in_order(union(session.steps, sources(flow, session)))
 
 
 def union(steps: Mapping[int, StepData], sources: Mapping[str, int]) -> StepData:

@@ -104,7 +104,8 @@ class Finalizer:
     def _record(self, opened: Opened, removal: Removal) -> Record:
         session, flow = opened.session, opened.flow
         steps = {
-            n: {**flow.step(n).defaults, **session.steps.get(n, {})} for n in flow.step_numbers
+            n: flow.in_order({**flow.step(n).defaults, **session.steps.get(n, {})})
+            for n in flow.step_numbers
         }
         return Record(
             record_id=ids.new_id(self._random(16)),

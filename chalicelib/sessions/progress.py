@@ -82,7 +82,7 @@ def step_view(session: Session, flow: Flow, step: int) -> StepView:
         step=step,
         name=definition.name,
         title=definition.title,
-        data=session.steps.get(step, {}),
+        data=flow.in_order(session.steps.get(step, {})),
         complete=report.valid and step in session.claimed,
         report=report,
     )

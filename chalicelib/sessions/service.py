@@ -14,7 +14,7 @@ from chalicelib.errors import (
 )
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.registry import FlowRegistry
-from chalicelib.flows.validation import FieldError
+from chalicelib.flows.validation import FieldError, errors_of_fields
 from chalicelib.sessions import ids
 from chalicelib.sessions.hints import Hint, Hints
 from chalicelib.sessions.model import Caller, Session
@@ -354,6 +354,7 @@ def errors_of(opened: Opened, change: Change) -> tuple[FieldError, ...]:
     return tuple(
         error
         for step, fields in change.values.items()
-        for error in validate(opened.session, opened.flow, step).errors
-        if error.field in fields
+        for error in errors_of_fields(
+            opened.flow, validate(opened.session, opened.flow, step), fields
+        )
     )

@@ -37,7 +37,7 @@ KINDS: Mapping[type[BaseException], Kind] = {
         "The request is not valid",
         lambda error: {"errors": render.errors(error.errors)} if error.errors else {},
     ),
-    errors.Malformed: Kind(400, "malformed", "The body is not a JSON object"),
+    errors.Malformed: Kind(400, "malformed", "The body cannot be read as a JSON object"),
     errors.UnknownField: Kind(400, "unknown-field", "A field is not known here"),
     errors.UnknownFlow: Kind(400, "unknown-flow", "There is no such flow"),
     errors.UnknownStep: Kind(400, "unknown-step", "The flow has no such step"),

@@ -56,6 +56,8 @@ class Schedule(Fieldset):
     estimatedEndDate: IsoDate
     budget: Annotated[float, Field(ge=0)]
 
+    compared_with = {"estimatedEndDate": frozenset({"estimatedStartDate"})}  # noqa: RUF012
+
     @field_validator("estimatedEndDate")
     @classmethod
     def end_not_before_start(cls, end: IsoDate, info: ValidationInfo) -> IsoDate:
