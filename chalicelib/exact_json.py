@@ -139,24 +139,27 @@ def _check_number(text: str) -> None:
     if len(digits) > MAX_DIGITS:
         raise NotExact(f"A number has more than {MAX_DIGITS} significant digits.")
     exponent = text[len(mantissa) + 1 :].lstrip("+-0")
-    # An exponent of many digits is out of range; computing with it would cost time for nothing.
-    if digits and (
-        len(exponent) > len(str(_MIN_EXPONENT))
-        or not _MIN_EXPONENT <= Decimal(text).adjusted() <= _MAX_EXPONENT
+    # An exponent of many digits is out of range, of zero too: a Decimal could not hold it.
+    if len(exponent) > len(str(_MIN_EXPONENT)) or (
+        digits and not _MIN_EXPONENT <= Decimal(text).adjusted() <= _MAX_EXPONENT
     ):
         raise NotExact("A number is out of range: 1E-130 to 9.99E+125.")
 
 
-def _integer(text: str) -> int:
+def _integer(text: str) -> int | ExactNumber:
     if len(text) > _SHORT_NUMBER:
         _check_number(text)
-    return int(text)
+    return _exact_integer(text)
 
 
 def _fraction(text: str) -> float | ExactNumber:
     if len(text) > _SHORT_NUMBER or "e" in text or "E" in text:
         _check_number(text)
     return _exact(text)
+
+
+def _exact_integer(text: str) -> int | ExactNumber:
+    return ExactNumber(text) if text == "-0" else int(text)
 
 
 def _exact(text: str) -> float | ExactNumber:
@@ -184,7 +187,7 @@ _STRICT = json.JSONDecoder(
     parse_float=_fraction,
     parse_constant=_constant,
 )
-_OWN = json.JSONDecoder(parse_float=_exact)
+_OWN = json.JSONDecoder(parse_float=_exact, parse_int=_exact_integer)
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False,
     check_circular=False,

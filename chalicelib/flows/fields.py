@@ -6,7 +6,7 @@ import re
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 _MAX_EMAIL = 254
@@ -19,6 +19,8 @@ _EMAIL = re.compile(
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+"
     r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 )
+
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 # 7 to 15 digits (ITU-T E.164 allows 15), written as people do, perhaps with an extension.
 _PHONE = re.compile(r"\+?(?:[ ().\-/]{0,3}[0-9]){7,15}(?: ?(?:x|ext\.?) ?[0-9]{1,6})?")
@@ -40,4 +42,18 @@ Email = Annotated[
     str, AfterValidator(_is_email), Field(json_schema_extra={"format": "email", "maxLength": 254})
 ]
 Phone = Annotated[str, AfterValidator(_is_phone), Field(json_schema_extra={"format": "tel"})]
-IsoDate = Annotated[date, Field(description="A calendar date, YYYY-MM-DD.")]
+
+
+def _as_date(text: object) -> date:
+    # pydantic's own reading also takes seconds since the epoch, as a number or as a text.
+    try:
+        if isinstance(text, str) and _ISO_DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise PydanticCustomError("date", "Input should be a date, YYYY-MM-DD")
+
+
+IsoDate = Annotated[
+    date, BeforeValidator(_as_date), Field(description="A calendar date, YYYY-MM-DD.")
+]

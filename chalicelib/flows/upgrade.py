@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chalicelib.exact_json import JsonValue
+
+Place = tuple[int, str]
+"""A step's number and a field's name."""
 
 
 @dataclass
@@ -20,16 +23,23 @@ class Draft:
         Where the person is.
     completed
         Steps claimed complete.
+    origins
+        Where answers that were moved come from; ``move`` notes it.
     """
 
     steps: dict[int, dict[str, JsonValue]]
     current_step: int
     completed: set[int]
+    origins: dict[Place, Place] = field(default_factory=dict)
 
     def move(self, field: str, step: int, to: int, name: str | None = None) -> None:
-        """Take an answer to another step, or (``name``) under another name, if it was given."""
+        """Take an answer to another step, or (``name``) under another name, if it was given.
+
+        It stays the same answer: a conflict is found by its version as before.
+        """
         if field in self.steps.get(step, {}):
             self.steps.setdefault(to, {})[name or field] = self.steps[step].pop(field)
+            self.origins[to, name or field] = self.origins.pop((step, field), (step, field))
 
 
 Upgrade = Callable[[Draft], None]

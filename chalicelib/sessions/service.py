@@ -37,7 +37,8 @@ from chalicelib.sessions.write import (
     Removal,
     Write,
     apply,
-    failed_precondition,
+    conflicting,
+    other_version,
     refusal,
     removal_refusal,
 )
@@ -112,7 +113,8 @@ class SessionService:
         mutation = self.new_mutation(self._clock())
         session = self._new(ids.session_key(session_id), flow, change, mutation)
         try:
-            self._store.create(session, mutation, self._entry(creation, caller, session_id))
+            entry = self._entry(creation, caller, session_id, session.created_at)
+            self._store.create(session, mutation, entry)
         except AlreadyCreated as repeat:
             return self._recreate(creation, caller, repeat.entry)
         except Refused as refused:
@@ -242,15 +244,17 @@ class SessionService:
             mutations=(mutation,),
         )
 
-    def _entry(self, creation: Creation, caller: Caller, session_id: str) -> CreationEntry | None:
+    def _entry(
+        self, creation: Creation, caller: Caller, session_id: str, now: int
+    ) -> CreationEntry | None:
         if creation.key is None:
             return None
         return CreationEntry(
             scope=ids.digest(caller.scope, creation.key, size=32),
             request=creation.request,
             sealed_id=ids.seal(session_id, caller.scope, creation.key),
-            now=self._clock(),
-            expires_at=self._clock() + _KEY_MEMORY,
+            now=now,
+            expires_at=now + _KEY_MEMORY,
         )
 
     def _recreate(self, creation: Creation, caller: Caller, entry: CreationEntry) -> Saved:
@@ -303,7 +307,8 @@ class SessionService:
             raise NotFound
         reason = refusal(session, write)
         if reason is Refusal.APPLIED:
-            return session
+            current = session.record_id or is_current(session, self._deployed(session))
+            return session if current else self.open(session_id).session
         if reason is Refusal.OVERRUN and refused.uncertain:
             raise StoreUnavailable("Whether the write was applied is unknown.")
         opened = Opened(session_id, self._deployed(session), session)
@@ -326,14 +331,15 @@ class SessionService:
 
     def _upgrade_and_save(self, opened: Opened, write: Write, request: Request) -> Session | Hint:
         """Bring the session to its flow's version and apply the save, as one write."""
-        wrong = failed_precondition(opened.session, write)
-        if wrong not in (None, Refusal.OTHER_STEP):
-            raise_refusal(opened, write, wrong)
+        if other_version(opened.session, write.preconditions):
+            raise_refusal(opened, write, Refusal.VERSION_MISMATCH)
         base = upgraded(opened.session, opened.flow)
         hint = Hint(base.flow, base.current_step, base.deadline)
         write = replace(
             self._compose(write.key, hint, request, write.preconditions), mutation=write.mutation
         )
+        if conflicting(base, write):
+            raise_refusal(replace(opened, session=base), write, Refusal.CONFLICT)
         try:
             session = apply(replace(base, version=opened.session.version), write)
             return self._store.replace(session, write.mutation, write.now)

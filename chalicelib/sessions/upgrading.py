@@ -43,21 +43,20 @@ def upgraded(session: Session, flow: Flow) -> Session:
         claimed=frozenset(draft.completed.intersection(flow.step_numbers)),
         holding=session.holding | flow.open_steps.intersection(n for n in steps if steps[n]),
         steps=steps,
-        field_versions={
-            step: _versions(session, step, fields, version) for step, fields in steps.items()
-        },
+        field_versions={step: _versions(session, draft, step) for step in steps},
+        cleared={step: session.cleared[step] for step in steps if step in session.cleared},
     )
 
 
-def _versions(
-    session: Session, step: int, fields: dict[str, object], version: int
-) -> dict[str, int]:
-    old = session.steps.get(step, {})
-    known = session.field_versions.get(step, {})
-    changed = {name for name in old.keys() | fields.keys() if _differs(old, fields, name)}
-    return {**known, **dict.fromkeys(changed, version)}
-
-
-def _differs(old: dict[str, object], new: dict[str, object], name: str) -> bool:
-    missing = object()
-    return old.get(name, missing) != new.get(name, missing)
+def _versions(session: Session, draft: Draft, step: int) -> dict[str, int]:
+    """Give the versions of a step's fields: those of the answers, wherever they were before."""
+    versions = dict(session.field_versions.get(step, {}))
+    old, new = session.steps.get(step, {}), draft.steps.get(step, {})
+    for name in old.keys() | new.keys():
+        from_step, from_name = draft.origins.get((step, name), (step, name))
+        before = session.steps.get(from_step, {}).get(from_name)
+        if name in new and before is not None and before == new[name]:
+            versions[name] = session.field_version(from_step, from_name)
+        else:
+            versions[name] = session.version + 1
+    return versions

@@ -131,13 +131,12 @@ class Refusal(Enum):
 
 def removal_refusal(session: Session, removal: Removal) -> Refusal | None:
     """Tell why the session is not removed, or None if it is."""
-    stopped = _repeated(session, removal) or ended(session, removal.now)
-    return stopped or _other_version(session, removal.preconditions)
+    return _stopped(session, removal) or other_version(session, removal.preconditions)
 
 
 def refusal(session: Session, write: Write) -> Refusal | None:
     """Tell why the session refuses the write, or None if it takes it."""
-    stopped = _repeated(session, write) or ended(session, write.now)
+    stopped = _stopped(session, write)
     if stopped is not None:
         return stopped
     if (session.flow, session.flow_version) != (write.flow, write.flow_version):
@@ -145,6 +144,13 @@ def refusal(session: Session, write: Write) -> Refusal | None:
     if session.deadline < write.expires_at:
         return Refusal.PAST_DEADLINE
     return failed_precondition(session, write)
+
+
+def _stopped(session: Session, write: Write | Removal) -> Refusal | None:
+    """Tell what stops any write. Expiry comes first: not even a repeat shows what is gone."""
+    if session.expired(write.now):
+        return Refusal.EXPIRED
+    return _repeated(session, write) or ended(session, write.now)
 
 
 def _repeated(session: Session, write: Write | Removal) -> Refusal | None:
@@ -172,14 +178,15 @@ def ended(session: Session, now: int) -> Refusal | None:
 
 def failed_precondition(session: Session, write: Write) -> Refusal | None:
     """Tell which precondition, or assumption about the step, the session does not meet."""
-    if _other_version(session, write.preconditions):
+    if other_version(session, write.preconditions):
         return Refusal.VERSION_MISMATCH
     if write.assumed_step not in (None, session.current_step):
         return Refusal.OTHER_STEP
     return Refusal.CONFLICT if conflicting(session, write) else None
 
 
-def _other_version(session: Session, preconditions: Preconditions) -> Refusal | None:
+def other_version(session: Session, preconditions: Preconditions) -> Refusal | None:
+    """Tell whether the session is at another version than If-Match names."""
     versions = preconditions.if_versions
     fits = versions is None or session.version in versions
     return None if fits else Refusal.VERSION_MISMATCH
