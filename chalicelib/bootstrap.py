@@ -19,7 +19,7 @@ from chalicelib.sessions.finalizing import Finalizer
 from chalicelib.sessions.service import Lifetimes, SessionService
 from chalicelib.sessions.store import SessionStore
 from chalicelib.settings import Settings, SettingsError
-from chalicelib.store.calls import Calls, stop_trace, trace
+from chalicelib.store.calls import Calls, one_request, stop_trace, trace
 from chalicelib.store.client import dynamodb_client
 from chalicelib.store.sessions import DynamoSessionStore
 from chalicelib.web.app import Application, create_application
@@ -84,6 +84,7 @@ def build(parts: Parts) -> Application:
         cors=Cors(settings.allowed_origins),
         log=parts.log or Log(),
         trace=_trace_store if settings.debug_header else None,
+        limit=one_request,
         cold=_FirstCall(),
     )
     resources = {

@@ -183,4 +183,13 @@ class StoreUnavailable(StepwellError):
     """The store did not answer in time or refused for now.
 
     Whether a write was applied is unknown; sending the same request again resolves it.
+
+    Parameters
+    ----------
+    reason
+        For the operator's log: the operation and the engine's error code.
     """
+
+    def __init__(self, detail: str = "", *, reason: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason

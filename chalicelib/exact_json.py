@@ -26,7 +26,9 @@ MAX_DIGITS = 38
 _MAX_EXPONENT = 125
 _MIN_EXPONENT = -130
 
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+# A string that never ends is taken to the end: were it given up, each of its quotes would be
+# the start of another try.
+_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHORT_NUMBER = 17
 """A number written in this many characters is inside every limit, if it has no exponent."""
@@ -86,15 +88,6 @@ def dumps(value: JsonValue) -> str:
         return _ENCODER.encode(value)
     except _HasExactNumber:
         return _write(value)
-
-
-def depth(value: JsonValue) -> int:
-    """Levels of arrays and objects in ``value``; 0 for a scalar."""
-    if isinstance(value, dict):
-        return 1 + max(map(depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(depth, value), default=0)
-    return 0
 
 
 def _check_depth(text: str) -> None:

@@ -10,12 +10,16 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import to_jsonable_python
 
-from chalicelib.errors import UnknownField, UnknownStep
+from chalicelib.errors import InvalidRequest, UnknownField, UnknownStep
 from chalicelib.exact_json import JsonValue
 from chalicelib.flows.upgrade import Upgrade
 
 Fields = Mapping[str, JsonValue]
+
+MAX_NAME = 255
+"""Bytes of a field's name in UTF-8. The item holds each twice, and remembers removed ones."""
 
 
 class FlowDefinitionError(Exception):
@@ -67,11 +71,12 @@ class Step:
     def defaults(self) -> Fields:
         """What a finished step holds for the fields that nobody filled in."""
         declared = {} if self.fields is None else self.fields.model_fields
-        return {
-            name: field.default
+        defaults = {
+            name: to_jsonable_python(field.get_default(call_default_factory=True))
             for name, field in declared.items()
-            if not field.is_required() and field.default is not None
+            if not field.is_required()
         }
+        return {name: value for name, value in defaults.items() if value is not None}
 
     @cached_property
     def json_schema(self) -> dict[str, Any]:
@@ -148,6 +153,7 @@ class Flow:
         A declared field belongs to the step that declares it. An undeclared one belongs to
         the only open step, or, where there are several, to ``current_step`` if that is open.
         """
+        _check_names(document)
         placed: dict[int, dict[str, JsonValue]] = {}
         home = self._home(current_step)
         if home and not document:
@@ -164,6 +170,7 @@ class Flow:
 
     def place_in_step(self, number: int, fields: Fields) -> dict[int, dict[str, JsonValue]]:
         """Check that all fields belong to that step: ``{step: {field: value}}``."""
+        _check_names(fields)
         if not self.step(number).is_open:
             self._refuse_unknown([f for f in fields if self.field_steps.get(f) != number])
         return {number: dict(fields)}
@@ -190,6 +197,11 @@ class Flow:
         if self.upgrades and missing:
             return f"no upgrade from version {missing[0]}"
         return None
+
+
+def _check_names(fields: Fields) -> None:
+    if any(len(name) > MAX_NAME or len(name.encode()) > MAX_NAME for name in fields):
+        raise InvalidRequest(f"A field's name has at most {MAX_NAME} bytes.")
 
 
 def _declared(step: Step) -> list[str]:

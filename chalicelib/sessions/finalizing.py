@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.errors import (
+    Finalized,
     Incomplete,
     NotFound,
     StoreUnavailable,
@@ -56,9 +57,10 @@ class Finalizer:
     def finalize(self, session_id: str, preconditions: Preconditions) -> Kept:
         """Make the record, or give the one that was made of this session."""
         for _ in range(_ROUNDS):
-            opened = self._sessions.open(session_id, over=True)
-            if opened.session.record_id:
-                return self.record(opened.session.record_id)
+            try:
+                opened = self._sessions.open(session_id)
+            except Finalized as over:
+                return self.record(over.record_id)
             self._check(opened, preconditions)
             removal = self._sessions.removal(opened.session.key, preconditions)
             record = self._record(opened, removal)

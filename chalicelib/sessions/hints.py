@@ -19,11 +19,20 @@ _CAPACITY = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The part of a session that shapes a save. ``deadline`` None: far away."""
+    """The part of a session that shapes a save.
+
+    Parameters
+    ----------
+    deadline
+        None: far away.
+    content
+        The session itself, where it was read for this very save.
+    """
 
     flow: str
     current_step: int
     deadline: int | None
+    content: Session | None = None
 
 
 class Hints:

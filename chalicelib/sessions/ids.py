@@ -42,7 +42,8 @@ def digest(*parts: str, size: int = 12) -> str:
     """Digest texts, whose borders count; 12 bytes of SHA-256 as 16 characters."""
     hashed = hashlib.sha256()
     for part in parts:
-        data = part.encode()
+        # Headers may hold anything, half of a surrogate pair included.
+        data = part.encode(errors="surrogatepass")
         hashed.update(len(data).to_bytes(8) + data)
     return _text(hashed.digest()[:size])
 
@@ -59,7 +60,7 @@ def unseal(sealed: str, *secrets: str) -> str:
 
 
 def _xor(data: bytes, secrets: tuple[str, ...]) -> bytes:
-    pad = hashlib.sha256("\n".join(("seal", *secrets)).encode()).digest()
+    pad = hashlib.sha256("\n".join(("seal", *secrets)).encode(errors="surrogatepass")).digest()
     return bytes(a ^ b for a, b in zip(data, pad, strict=False))
 
 

@@ -22,7 +22,10 @@ def raise_if_over(session: Session, now: int) -> None:
     """Raise what a session that is over answers to everything."""
     over = ended(session, now)
     if over is not None:
-        _raise_over(session, over)
+        raise_over(session, over)
+
+
+OVER = (Refusal.DELETED, Refusal.FINALIZED, Refusal.EXPIRED)
 
 
 def raise_refusal(opened: Opened, write: Write | Removal, refusal: Refusal) -> NoReturn:
@@ -33,10 +36,11 @@ def raise_refusal(opened: Opened, write: Write | Removal, refusal: Refusal) -> N
         raise VersionMismatch(opened)
     if refusal is Refusal.CONFLICT and isinstance(write, Write):
         raise _conflict(opened.session, write)
-    _raise_over(opened.session, refusal)
+    raise AssertionError(f"nobody is told of {refusal}")
 
 
-def _raise_over(session: Session, over: Refusal) -> NoReturn:
+def raise_over(session: Session, over: Refusal) -> NoReturn:
+    """Raise what a session that is over in that way answers."""
     if over is Refusal.EXPIRED:
         raise Expired(session.expires_at, session.flow)
     if over is Refusal.FINALIZED and session.record_id is not None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.errors import UnknownField
 from chalicelib.exact_json import JsonValue
 from chalicelib.flows.flow import Flow
+from chalicelib.sessions.model import StepData
 from chalicelib.sessions.write import Change
+
+Steps = Mapping[int, StepData]
 
 ANY_DOCUMENT = "data"
 """What a request may call the document of any flow."""
@@ -30,11 +33,20 @@ class Document:
 class Request(Protocol):
     """A request to change a session, whatever its flow turns out to be."""
 
-    def change(self, flow: Flow, current_step: int) -> Change:
-        """Tell what it changes in a session of that flow, or raise InvalidRequest."""
+    def change(self, flow: Flow, current_step: int, steps: Steps | None = None) -> Change:
+        """Tell what it changes in a session of that flow, or raise InvalidRequest.
+
+        Parameters
+        ----------
+        steps
+            What the session's steps hold; needed only where ``depends_on_content`` says so.
+        """
 
     def depends_on_step(self, flow: Flow) -> bool:
         """Tell whether the session's current step makes a difference."""
+
+    def depends_on_content(self, flow: Flow) -> bool:
+        """Tell whether what the session holds makes a difference, so that it must be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +57,7 @@ class DocumentSave:
     current_step: int | None = None
     completed_steps: frozenset[int] = frozenset()
 
-    def change(self, flow: Flow, current_step: int) -> Change:
+    def change(self, flow: Flow, current_step: int, steps: Steps | None = None) -> Change:
         """Place the fields in their steps."""
         _check_steps(flow, self.completed_steps)
         if self.current_step is not None:
@@ -55,6 +67,8 @@ class DocumentSave:
             if not self.document.named_by(flow):
                 raise UnknownField(f"The flow {flow.name} calls its document {flow.document}.")
             values = flow.place(self.document.fields, self.current_step or current_step)
+            if steps is not None and flow.placement_needs_step:
+                _remove_everywhere(values, steps)
         return Change(
             values=values,
             holding=flow.open_steps.intersection(values),
@@ -67,6 +81,11 @@ class DocumentSave:
         blind = self.document is not None and self.current_step is None
         return blind and flow.placement_needs_step
 
+    def depends_on_content(self, flow: Flow) -> bool:
+        """A field that is removed goes from every step that holds it."""
+        fields = {} if self.document is None else self.document.fields
+        return flow.placement_needs_step and None in fields.values()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSave:
@@ -76,7 +95,7 @@ class StepSave:
     fields: dict[str, JsonValue]
     complete: bool = False
 
-    def change(self, flow: Flow, current_step: int) -> Change:
+    def change(self, flow: Flow, current_step: int, steps: Steps | None = None) -> Change:
         """Check that the fields are the step's."""
         values = flow.place_in_step(self.step, self.fields)
         following = min(self.step + 1, len(flow.steps))
@@ -91,6 +110,10 @@ class StepSave:
         """It names its step."""
         return False
 
+    def depends_on_content(self, flow: Flow) -> bool:
+        """It names its step."""
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepClear:
@@ -98,12 +121,16 @@ class StepClear:
 
     step: int
 
-    def change(self, flow: Flow, current_step: int) -> Change:
+    def change(self, flow: Flow, current_step: int, steps: Steps | None = None) -> Change:
         """Check that there is such a step."""
         flow.step(self.step)
         return Change(clear=self.step)
 
     def depends_on_step(self, flow: Flow) -> bool:
+        """It names its step."""
+        return False
+
+    def depends_on_content(self, flow: Flow) -> bool:
         """It names its step."""
         return False
 
@@ -126,6 +153,13 @@ class Creation:
     content: DocumentSave = DocumentSave()
     key: str | None = None
     request: str = ""
+
+
+def _remove_everywhere(values: dict[int, StepData], steps: Steps) -> None:
+    removed = {name for fields in values.values() for name in fields if fields[name] is None}
+    for step, held in steps.items():
+        for name in removed.intersection(held):
+            values.setdefault(step, {}).setdefault(name, None)
 
 
 def _check_steps(flow: Flow, steps: Iterable[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from chalicelib.errors import (
     IdempotencyMismatch,
@@ -20,7 +21,7 @@ from chalicelib.sessions.hints import Hint, Hints
 from chalicelib.sessions.model import Caller, Session
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import validate
-from chalicelib.sessions.refusals import raise_if_over, raise_refusal
+from chalicelib.sessions.refusals import OVER, raise_if_over, raise_over, raise_refusal
 from chalicelib.sessions.requests import Creation, Request
 from chalicelib.sessions.store import (
     AlreadyCreated,
@@ -136,14 +137,14 @@ class SessionService:
             session = self._store.get(key)
             if session is None:
                 raise NotFound
-            opened = Opened(session_id, self._deployed(session), session)
-            if not (over and session.record_id):
+            if not (over and session.record_id and session.flow in self._flows):
                 raise_if_over(session, self._clock())
-                if not is_current(session, opened.flow):
-                    try:
-                        opened = self._upgrade(opened)
-                    except Refused:
-                        continue
+            opened = Opened(session_id, self._deployed(session), session)
+            if not session.record_id and not is_current(session, opened.flow):
+                try:
+                    opened = self._upgrade(opened)
+                except Refused:
+                    continue
             self._hints.see(opened.session)
             return opened
         raise StoreUnavailable(_BUSY)
@@ -151,16 +152,18 @@ class SessionService:
     def save(self, session_id: str, request: Request, preconditions: Preconditions) -> Saved:
         """Change a session in one request to the store, unless a guess about it was wrong."""
         key = self.key(session_id)
-        known = False
         hint = self._hints.get(key) or self._guess(request)
+        known = False
         for _ in range(_ROUNDS):
+            if hint.content is None and request.depends_on_content(self._flows[hint.flow]):
+                hint, known = self._look(session_id), True
             try:
                 write = self._compose(key, hint, request, preconditions)
             except InvalidRequest:
                 if known:
                     raise
                 # What is wrong with a request depends on what the session really is.
-                hint, known = self._hints.see(self.open(session_id).session), True
+                hint, known = self._look(session_id), True
                 continue
             try:
                 session = self._store.write(write)
@@ -172,24 +175,25 @@ class SessionService:
                 session = outcome
             self._hints.see(session)
             opened = Opened(session_id, self._flows[session.flow], session)
-            return Saved(opened, errors_of(opened, write.change))
+            return Saved(opened, self._errors(opened, request))
         raise StoreUnavailable(_BUSY)
 
     def delete(self, session_id: str, preconditions: Preconditions) -> None:
         """Delete a session, data and all."""
-        removal = self.removal(self.key(session_id), preconditions)
-        try:
-            self._store.delete(removal)
-        except Refused as refused:
-            if refused.session is None:
-                raise NotFound from refused
-            reason = removal_refusal(refused.session, removal)
-            if reason is Refusal.APPLIED:
-                return
-            if reason is Refusal.OVERRUN:
-                raise StoreUnavailable(_BUSY) from refused
-            opened = Opened(session_id, self._deployed(refused.session), refused.session)
-            raise_refusal(opened, removal, reason or Refusal.DELETED)
+        key = self.key(session_id)
+        for _ in range(_ROUNDS):
+            removal = self.removal(key, preconditions)
+            try:
+                return self._store.delete(removal)
+            except Refused as refused:
+                if refused.session is None:
+                    raise NotFound from refused
+                reason = removal_refusal(refused.session, removal)
+                if reason is Refusal.APPLIED:
+                    return None
+                if reason is not Refusal.OVERRUN or refused.uncertain:
+                    self._refuse(session_id, refused, removal, reason)
+        raise StoreUnavailable(_BUSY)
 
     def key(self, session_id: str) -> str:
         """Give the digest that the store knows a session by; what is no id was never issued."""
@@ -213,9 +217,11 @@ class SessionService:
         return ids.mutation_id(now, self._random(4))
 
     def _flow_of(self, creation: Creation) -> Flow:
-        default = self._flows.named(creation.flow or self._default_flow)
+        if creation.flow is not None:
+            return self._flows.named(creation.flow)
+        default = self._flows[self._default_flow]
         named = creation.content.document
-        if creation.flow or named is None or named.named_by(default):
+        if named is None or named.named_by(default):
             return default
         return next((flow for flow in self._flows.values() if named.named_by(flow)), default)
 
@@ -262,7 +268,7 @@ class SessionService:
             raise IdempotencyMismatch("This Idempotency-Key created a session of another content.")
         session_id = ids.unseal(entry.sealed_id, caller.scope, creation.key or "")
         opened = self.open(session_id, over=True)
-        return Saved(opened, errors_of(opened, creation.content.change(opened.flow, 1)))
+        return Saved(opened, self._errors(opened, creation.content))
 
     def _guess(self, request: Request) -> Hint:
         """Guess at the flow of a session never seen: the first that the request fits."""
@@ -280,7 +286,8 @@ class SessionService:
         self, key: str, hint: Hint, request: Request, preconditions: Preconditions
     ) -> Write:
         flow = self._flows[hint.flow]
-        change = request.change(flow, hint.current_step)
+        held = hint.content if request.depends_on_content(flow) else None
+        change = request.change(flow, hint.current_step, None if held is None else held.steps)
         count = sum(map(len, change.values.values()))
         if count > MAX_FIELDS:
             raise TooManyFields(count, MAX_FIELDS)
@@ -294,6 +301,7 @@ class SessionService:
             flow_version=flow.version,
             expires_at=expiry if hint.deadline is None else min(expiry, hint.deadline),
             assumed_step=hint.current_step if request.depends_on_step(flow) else None,
+            assumed_version=None if held is None else held.version,
             change=change,
             preconditions=preconditions,
         )
@@ -309,14 +317,42 @@ class SessionService:
         if reason is Refusal.APPLIED:
             current = session.record_id or is_current(session, self._deployed(session))
             return session if current else self.open(session_id).session
-        if reason is Refusal.OVERRUN and refused.uncertain:
-            raise StoreUnavailable("Whether the write was applied is unknown.")
-        opened = Opened(session_id, self._deployed(session), session)
-        if reason in _WRONG_GUESSES:
-            if reason is Refusal.OTHER_FLOW and not is_current(session, opened.flow):
-                return self._upgrade_and_save(opened, write, request)
+        if reason in _WRONG_GUESSES and not (reason is Refusal.OVERRUN and refused.uncertain):
+            flow = self._deployed(session)
+            if reason is Refusal.OTHER_FLOW and not is_current(session, flow):
+                return self._upgrade_and_save(Opened(session_id, flow, session), write, request)
             return self._hints.see(session)
-        raise_refusal(opened, write, reason or Refusal.DELETED)
+        self._refuse(session_id, refused, write, reason)
+
+    def _refuse(
+        self, session_id: str, refused: Refused, write: Write | Removal, reason: Refusal | None
+    ) -> NoReturn:
+        """Raise what a refusal means to the caller."""
+        session = refused.session
+        if session is None or reason is None:
+            raise AssertionError("the store refused a write that the rules allow")
+        if reason in OVER:
+            raise_over(session, reason)
+        if reason is Refusal.OVERRUN:
+            raise StoreUnavailable("Whether the write was applied is unknown.")
+        raise_refusal(Opened(session_id, self._deployed(session), session), write, reason)
+
+    def _look(self, session_id: str) -> Hint:
+        session = self.open(session_id).session
+        return replace(self._hints.see(session), content=session)
+
+    def _errors(self, opened: Opened, request: Request) -> tuple[FieldError, ...]:
+        """List what is not right with the fields of a request that was applied.
+
+        A repeat may come after the flow, or the session's end, has left its fields behind.
+        """
+        if opened.session.record_id:
+            return ()
+        try:
+            change = request.change(opened.flow, opened.session.current_step)
+        except InvalidRequest:
+            return ()
+        return errors_of(opened, change)
 
     def _deployed(self, session: Session) -> Flow:
         if session.flow not in self._flows:
@@ -334,7 +370,7 @@ class SessionService:
         if other_version(opened.session, write.preconditions):
             raise_refusal(opened, write, Refusal.VERSION_MISMATCH)
         base = upgraded(opened.session, opened.flow)
-        hint = Hint(base.flow, base.current_step, base.deadline)
+        hint = Hint(base.flow, base.current_step, base.deadline, base)
         write = replace(
             self._compose(write.key, hint, request, write.preconditions), mutation=write.mutation
         )
@@ -343,8 +379,14 @@ class SessionService:
         try:
             session = apply(replace(base, version=opened.session.version), write)
             return self._store.replace(session, write.mutation, write.now)
-        except Refused:
-            return hint
+        except Refused as refused:
+            if refused.session is None:
+                raise NotFound from refused
+            if write.mutation in refused.session.mutations:
+                return refused.session
+            if refused.uncertain:
+                raise StoreUnavailable("Whether the write was applied is unknown.") from refused
+            return self._hints.see(refused.session)
 
 
 _WRONG_GUESSES = (
@@ -352,6 +394,7 @@ _WRONG_GUESSES = (
     Refusal.OTHER_FLOW,
     Refusal.PAST_DEADLINE,
     Refusal.OTHER_STEP,
+    Refusal.OTHER_VERSION,
 )
 
 

@@ -71,10 +71,10 @@ class Write:
     mutation
         Unique to this write; a write whose answer was lost is recognised by it. It sorts by
         the time of the write.
-    flow, flow_version, expires_at, assumed_step
+    flow, flow_version, expires_at, assumed_step, assumed_version
         What the service assumes of a session that it has not read; the condition checks it.
         ``expires_at`` is the new expiry, which must not be past the deadline.
-        ``assumed_step`` is None where the current step does not matter.
+        ``assumed_step`` and ``assumed_version`` are None where they do not matter.
     """
 
     key: str
@@ -84,6 +84,7 @@ class Write:
     flow_version: int
     expires_at: int
     assumed_step: int | None = None
+    assumed_version: int | None = None
     change: Change
     preconditions: Preconditions = Preconditions()
 
@@ -106,8 +107,12 @@ class Removal:
 
 
 REMEMBERED_MUTATIONS = 24
-"""Latest writes that a session remembers. If more than these come between a write and its
-repetition, that is noticed: the oldest one remembered is then younger than the write."""
+"""Latest writes that a session remembers. If too many come between a write and its repetition
+to tell whether it was applied, that is noticed: the oldest remembered are younger than it."""
+
+OUT_OF_ORDER = 8
+"""Writes that may be applied in another order than that of their ids: so many clients may
+write at the same moment. As many of the oldest remembered must be older than a new write."""
 
 REMEMBERED_KEYS = 8
 """Writes with an Idempotency-Key that a session remembers."""
@@ -126,6 +131,7 @@ class Refusal(Enum):
     PAST_DEADLINE = auto()
     VERSION_MISMATCH = auto()
     OTHER_STEP = auto()
+    OTHER_VERSION = auto()
     CONFLICT = auto()
 
 
@@ -150,7 +156,10 @@ def _stopped(session: Session, write: Write | Removal) -> Refusal | None:
     """Tell what stops any write. Expiry comes first: not even a repeat shows what is gone."""
     if session.expired(write.now):
         return Refusal.EXPIRED
-    return _repeated(session, write) or ended(session, write.now)
+    repeated = _repeated(session, write)
+    if repeated is Refusal.APPLIED:
+        return repeated
+    return ended(session, write.now) or repeated or _overrun(session, write)
 
 
 def _repeated(session: Session, write: Write | Removal) -> Refusal | None:
@@ -163,8 +172,15 @@ def _repeated(session: Session, write: Write | Removal) -> Refusal | None:
     if idempotency is not None and idempotency.key in requests:
         same = requests[idempotency.key] == idempotency.request
         return Refusal.APPLIED if same else Refusal.KEY_REUSED
-    overrun = len(known) == REMEMBERED_MUTATIONS and known[0] >= write.mutation
-    return Refusal.OVERRUN if overrun else None
+    return None
+
+
+def _overrun(session: Session, write: Write | Removal) -> Refusal | None:
+    """Tell whether so many others wrote that a repeat of this write would not be noticed."""
+    # The remembered ones fill the list from its end: these stand in its first places.
+    first = len(session.mutations) - (REMEMBERED_MUTATIONS - OUT_OF_ORDER)
+    oldest = session.mutations[: max(first, 0)]
+    return Refusal.OVERRUN if any(old >= write.mutation for old in oldest) else None
 
 
 def ended(session: Session, now: int) -> Refusal | None:
@@ -182,6 +198,8 @@ def failed_precondition(session: Session, write: Write) -> Refusal | None:
         return Refusal.VERSION_MISMATCH
     if write.assumed_step not in (None, session.current_step):
         return Refusal.OTHER_STEP
+    if write.assumed_version not in (None, session.version):
+        return Refusal.OTHER_VERSION
     return Refusal.CONFLICT if conflicting(session, write) else None
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,10 @@ from chalicelib.errors import StoreUnavailable, TooLarge
 
 TRIES = 3
 """Tries of one request. With the client's time limits, all of them take less than 5 s."""
+
+LAST_START = 3.0
+"""Seconds after which a request starts no further try, whatever it called before. A try that
+hangs ends 1.4 s later, so that there is an answer within 5 s."""
 
 _FIRST_PAUSE = 0.03
 """Seconds; the upper end of the random pause before the second try, doubled before the third."""
@@ -73,6 +78,19 @@ class ConditionFailed(Exception):
         """Whether an earlier try, whose answer was lost, may have been applied."""
 
 
+_began: ContextVar[float | None] = ContextVar("request_began", default=None)
+
+
+@contextmanager
+def one_request() -> Iterator[None]:
+    """Let all calls of this context share one limit of time."""
+    token = _began.set(time.monotonic())
+    try:
+        yield
+    finally:
+        _began.reset(token)
+
+
 _trace: ContextVar[list[Call] | None] = ContextVar("store_calls", default=None)
 
 
@@ -97,6 +115,8 @@ class Calls:
         Waits that many seconds; tests hand in their own.
     jitter
         Gives a number from 0 to 1.
+    monotonic
+        Seconds on a clock that only goes forward.
     """
 
     def __init__(
@@ -105,10 +125,12 @@ class Calls:
         *,
         pause: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._pause = pause
         self._jitter = jitter
+        self._monotonic = monotonic
 
     def __call__(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Call ``operation``, a method of the client.
@@ -122,6 +144,7 @@ class Calls:
         TooLarge
             The item would be larger than the engine's limit.
         """
+        started = _began.get() or self._monotonic()
         for attempt in range(1, TRIES + 1):
             try:
                 return self._once(operation, arguments)
@@ -130,14 +153,17 @@ class Calls:
                 if failed is not None:
                     failed.uncertain = attempt > 1
                     raise failed from error
-                _raise_if_final(error)
+                _raise_if_final(operation, error)
                 failure: Exception = error
             except BotoCoreError as error:
                 failure = error
-            if attempt == TRIES:
-                raise StoreUnavailable from failure
+            if attempt == TRIES or self._elapsed(started) > LAST_START:
+                raise StoreUnavailable(reason=f"{operation}: {_code(failure)}") from failure
             self._pause(self._jitter() * _FIRST_PAUSE * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
+
+    def _elapsed(self, started: float) -> float:
+        return self._monotonic() - started
 
     def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         calls = _trace.get()
@@ -169,20 +195,26 @@ def _failed_condition(error: ClientError) -> ConditionFailed | None:
     return None
 
 
-def _raise_if_final(error: ClientError) -> None:
+def _code(failure: Exception) -> str:
+    if isinstance(failure, ClientError):
+        return str(failure.response["Error"]["Code"])
+    return type(failure).__name__
+
+
+def _raise_if_final(operation: str, error: ClientError) -> None:
     """Raise what the error means, or return if the call should be tried again."""
     code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
     reasons = _cancellations(error)
     messages = [message, *(str(reason.get("Message")) for reason in reasons)]
     invalid = code == "ValidationException" or bool(reasons)
-    if invalid and any("size" in text.lower() for text in messages):
+    if invalid and any("item size" in text.lower() for text in messages):
         raise TooLarge("The session would become larger than 400 KB.") from error
     if code == "ValidationException":
         raise error
     again = {reason.get("Code") for reason in reasons} & _AGAIN_IN_TRANSACTION
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     if not again and code not in _AGAIN and status < _SERVER_ERROR:
-        raise StoreUnavailable from error
+        raise StoreUnavailable(reason=f"{operation}: {code}") from error
 
 
 def _cancellations(error: ClientError) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Update and condition expressions, put together from named fragments.
 
-Every fragment is one rule of the storage. Attribute names of one or two letters are no
+Every fragment is one rule of the storage. The attributes' short names are no
 reserved words and need no alias; names of fields always get one.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from chalicelib.sessions.model import IdempotencyKey, Session, Status
 from chalicelib.sessions.write import (
+    OUT_OF_ORDER,
     REMEMBERED_KEYS,
     REMEMBERED_MUTATIONS,
     Change,
@@ -180,14 +181,17 @@ def _require_new_mutation(update: Expression, mutation: str) -> None:
     Nor one of which this cannot be told any more, since too many others came after it.
     """
     placeholder = update.value("y", text(mutation))
-    update.require(f"m[0]<{placeholder}")
     update.require(f"NOT contains(m,{placeholder})")
+    for index in range(OUT_OF_ORDER):
+        update.require(f"m[{index}]<{placeholder}")
 
 
 def _require_assumptions(update: Expression, write: Write) -> None:
     """What the service could not know, since it reads nothing first."""
     update.require(f"w={update.value('w', items.flow_tag(write.flow, write.flow_version))}")
     update.require(f"x>={update.value('e', number(write.expires_at))}")
+    if write.assumed_version is not None:
+        update.require(f"v={update.value('g', number(write.assumed_version))}")
     if write.assumed_step is not None:
         update.require(f"n={update.value('p', number(write.assumed_step))}")
 
@@ -280,7 +284,8 @@ def _set_fields(update: Expression, change: Change, base_version: int | None) ->
                 update.set(f"d.{at}.{alias}", update.value(f"f{alias[1:]}", items.value(value)))
             update.set(f"f.{at}.{alias}", "v+:1")
             changed_after_base.append(f"f.{at}.{alias}>:z")
-        changed_after_base.append(f"k.{at}>:z")
+        if fields:
+            changed_after_base.append(f"k.{at}>:z")
     if base_version is not None and changed_after_base:
         update.value("z", number(base_version))
         # A comparison with a missing attribute is false: fields never written do not conflict.

@@ -230,6 +230,7 @@ def creation_item(entry: CreationEntry, mutation: str) -> Item:
         "q": text(entry.request),
         "id": text(entry.sealed_id),
         "m": text(mutation),
+        "t": number(entry.now),
         "e": number(entry.expires_at),
         "ttl": ttl(entry.expires_at),
     }
@@ -241,7 +242,7 @@ def creation_of(item: Item) -> CreationEntry:
         scope=item["pk"]["S"][2:],
         request=item["q"]["S"],
         sealed_id=item["id"]["S"],
-        now=int(item["e"]["N"]),
+        now=int(item["t"]["N"]),
         expires_at=int(item["e"]["N"]),
     )
 

@@ -45,7 +45,8 @@ class DynamoSessionStore:
             if entry is None:
                 self._call("put_item", **put)
             else:
-                self._transact(mutation, {"Put": put}, {"Put": self._entry(entry, mutation)})
+                entry_put = self._entry(entry, mutation)
+                self._transact(mutation, {"Put": put}, {"Put": entry_put})
         except ConditionFailed as failed:
             existing = _session(failed.items[0])
             if existing is not None and mutation in existing.mutations:

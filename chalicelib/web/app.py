@@ -126,7 +126,8 @@ def _preflight(app: Application, dispatcher: Dispatcher, allowed: tuple[str, ...
 def _complete(event: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what an event that is not API Gateway's own may lack."""
     context = {"httpMethod": "", "resourcePath": "", **(event.get("requestContext") or {})}
-    return {**_OPTIONAL, **event, "headers": event.get("headers") or {}, "requestContext": context}
+    headers = {name: v for name, v in (event.get("headers") or {}).items() if v is not None}
+    return {**_OPTIONAL, **event, "headers": headers, "requestContext": context}
 
 
 _OPTIONAL: Mapping[str, None] = dict.fromkeys(

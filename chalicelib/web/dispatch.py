@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chalice.app import Response
 
-from chalicelib.errors import MethodNotAllowed, StepwellError
+from chalicelib.errors import MethodNotAllowed, StepwellError, StoreUnavailable
 from chalicelib.exact_json import dumps
 from chalicelib.observability import Log
 from chalicelib.web.cors import Cors
@@ -35,6 +36,8 @@ class Dispatcher:
     ----------
     trace
         Starts to collect the calls to the store; None: the stage does not allow ``X-Debug``.
+    limit
+        Holds what a request does to one limit of time.
     cold
         Tells whether this process answers its first request.
     """
@@ -42,6 +45,7 @@ class Dispatcher:
     cors: Cors
     log: Log
     trace: Callable[[], Stop] | None
+    limit: Callable[[], AbstractContextManager[None]]
     cold: Callable[[], bool]
 
     def run(self, handler: Handler, event: Event) -> Response:
@@ -50,7 +54,8 @@ class Dispatcher:
         cold = self.cold()
         request = Request.of(event)
         stop = self._start_trace(request)
-        reply = self._reply(handler, request)
+        with self.limit():
+            reply = self._reply(handler, request)
         took = round((time.perf_counter() - started) * 1000, 3)
         if stop is not None:
             facts = {"requestId": request.request_id, "coldStart": cold, "handlerMs": took}
@@ -87,6 +92,11 @@ class Dispatcher:
     def _reply(self, handler: Handler, request: Request) -> Reply:
         try:
             return handler(request)
+        except StoreUnavailable as error:
+            self.log.failure(
+                error, reason=error.reason, route=request.route, request_id=request.request_id
+            )
+            return problem(error, request.request_id)
         except StepwellError as error:
             return problem(error, request.request_id)
         except Exception as error:  # noqa: BLE001 (the last resort: it is logged and answered)
@@ -96,6 +106,7 @@ class Dispatcher:
     def _response(self, reply: Reply, request: Request) -> Response:
         headers: dict[str, str | list[str]] = {
             **SECURITY_HEADERS,
+            "X-Request-Id": request.request_id,
             **self.cors.headers(request.headers.get("origin")),
             **reply.headers,
         }

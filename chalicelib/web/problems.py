@@ -142,8 +142,6 @@ def problem(error: Exception, request_id: str) -> Reply:
 GATEWAY: Mapping[str, Exception] = {
     "MISSING_AUTHENTICATION_TOKEN": errors.NotFound(),
     "REQUEST_TOO_LARGE": errors.TooLarge(),
-    "INTEGRATION_TIMEOUT": errors.StoreUnavailable(),
-    "DEFAULT_4XX": errors.InvalidRequest(),
     "DEFAULT_5XX": Exception(),
 }
 """API Gateway's own answers, by its response types: what it says where no request reaches the

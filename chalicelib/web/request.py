@@ -29,9 +29,10 @@ MAX_BODY = 256 * 1024
 
 _MAX_KEY = 255
 _MAX_TAGS = 50
-_JSON_TYPE = re.compile(
-    r'application/(?:[a-z0-9.-]+\+)?json(?:\s*;\s*charset="?utf-?8"?)?\s*;?\s*', re.IGNORECASE
-)
+_MAX_ERRORS = 50
+_JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
+_CHARSETS = ("charset=utf-8", "charset=utf8")
+_VERSION = re.compile(r"0|[1-9][0-9]{0,14}")
 _TAG = re.compile(r'\s*(?:(W/)?"([^"]*)"|([0-9]+))\s*')
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -156,7 +157,7 @@ class Request:
 
     def fingerprint(self, body: Mapping[str, Any] | None) -> str:
         """Digest what is asked for, to tell a repeat from another request with its key."""
-        content = "" if body is None else dumps(dict(body))
+        content = "" if body is None else dumps(_sorted(body))
         return digest(self.method, self.route, *map(str, self.params.values()), content)
 
     def matches_etag(self, etag: str) -> bool:
@@ -174,7 +175,7 @@ class Request:
         if not all(matches) or len(matches) > _MAX_TAGS:
             raise InvalidRequest('If-Match is a list of versions like "7", or *.')
         tags = [(match[2] or match[3]) for match in matches if match and not match[1]]
-        return tuple(int(tag) for tag in tags if re.fullmatch("[0-9]{1,15}", tag))
+        return tuple(int(tag) for tag in tags if _VERSION.fullmatch(tag))
 
     def _bytes(self) -> bytes:
         if self.raw_body is None:
@@ -194,8 +195,21 @@ class Request:
     def _check_media_type(self) -> None:
         # Without a declaration a body may be taken for what it looks like (RFC 9110, 8.3).
         declared = self.headers.get("content-type")
-        if declared is not None and not _JSON_TYPE.fullmatch(declared.strip()):
+        if declared is None:
+            return
+        kind, *parameters = (part.strip() for part in declared.lower().split(";"))
+        charsets = [part.replace('"', "") for part in parameters if part.startswith("charset")]
+        if not _JSON_TYPE.fullmatch(kind) or not set(charsets).issubset(_CHARSETS):
             raise UnsupportedMediaType("Send Content-Type: application/json, in UTF-8.")
+
+
+def _sorted(value: Any) -> Any:
+    """Bring an object's members into one order, at every depth: the order means nothing."""
+    if isinstance(value, Mapping):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(member) for member in value]
+    return value
 
 
 def _prefix(path: str, route: str) -> str:
@@ -207,10 +221,10 @@ def _invalid(failure: ValidationError) -> InvalidRequest:
     found = failure.errors(include_url=False, include_context=False, include_input=False)
     errors = [
         FieldError(None, ".".join(map(str, error["loc"])) or None, error["type"], error["msg"])
-        for error in found
+        for error in found[:_MAX_ERRORS]
     ]
     unknown = [error.field for error in errors if error.code == "extra_forbidden"]
     if unknown:
         names = ", ".join(repr(str(name)[:80]) for name in unknown[:5])
-        return UnknownField(f"This route does not know: {names}.", errors)
+        return UnknownField(f"This route does not know: {names}.")
     return InvalidRequest("The body does not have the right shape.", errors)
