@@ -46,6 +46,8 @@ class Request:
     ----------
     headers
         By lower-case name.
+    raw_body
+        A text, as API Gateway sends it; ``chalice local`` sends bytes.
     request_id
         API Gateway's.
     prefix
@@ -56,7 +58,7 @@ class Request:
     route: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
-    raw_body: str | None
+    raw_body: str | bytes | None
     base64: bool
     caller: Caller
     request_id: str
@@ -181,11 +183,9 @@ class Request:
         if self.raw_body is None:
             return b""
         try:
-            data = (
-                b64decode(self.raw_body, validate=True)
-                if self.base64
-                else self.raw_body.encode("utf-8")
-            )
+            data = self.raw_body if isinstance(self.raw_body, bytes) else self.raw_body.encode()
+            if self.base64:
+                data = b64decode(data, validate=True)
         except ValueError as error:
             raise Malformed("The body is not UTF-8.") from error
         if len(data) > MAX_BODY:

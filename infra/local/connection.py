@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from http.server import BaseHTTPRequestHandler
 from socketserver import BaseServer
 from typing import Any, Final
@@ -21,6 +22,9 @@ _LINGER_BYTES: Final = 64 * 1024 * 1024
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _logger = logging.getLogger(__name__)
+
+# The parser of headers is one of e-mails: a multipart type without a body is a defect to it too.
+_MALFORMED: Final = (FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect)
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -84,7 +88,7 @@ class Connection(BaseHTTPRequestHandler):
     def _is_well_formed(self) -> bool:
         return (
             self.request_version != "HTTP/0.9"
-            and not self.headers.defects
+            and not any(isinstance(defect, _MALFORMED) for defect in self.headers.defects)
             and not any(_CONTROLS.search(value) for value in self.headers.values())
             and (len(self.headers.get_all("Host", [])) == 1 or self.request_version == "HTTP/1.0")
             and self._target().startswith("/")
