@@ -171,8 +171,9 @@ class Flow:
     def place_in_step(self, number: int, fields: Fields) -> dict[int, dict[str, JsonValue]]:
         """Check that all fields belong to that step: ``{step: {field: value}}``."""
         _check_names(fields)
-        if not self.step(number).is_open:
-            self._refuse_unknown([f for f in fields if self.field_steps.get(f) != number])
+        # An open step takes any name but those that a closed step declares.
+        home = number if self.step(number).is_open else None
+        self._refuse_unknown([f for f in fields if self.field_steps.get(f, home) != number])
         return {number: dict(fields)}
 
     def _home(self, current_step: int) -> int | None:

@@ -38,6 +38,14 @@ def mutation_id(now: int, random: bytes) -> str:
     return _digits(now, _TIME_DIGITS) + _digits(int.from_bytes(random), _RANDOM_DIGITS)
 
 
+def mutation_time(mutation: str) -> int:
+    """Give the time of a write, in milliseconds, from its id."""
+    time = 0
+    for digit in mutation[:_TIME_DIGITS]:
+        time = time << 6 | _SORTED.index(digit)
+    return time
+
+
 def digest(*parts: str, size: int = 12) -> str:
     """Digest texts, whose borders count; 12 bytes of SHA-256 as 16 characters."""
     hashed = hashlib.sha256()

@@ -19,6 +19,7 @@ from chalicelib.flows.validation import FieldError, errors_of_fields
 from chalicelib.sessions import ids
 from chalicelib.sessions.hints import Hint, Hints
 from chalicelib.sessions.model import Caller, Session
+from chalicelib.sessions.mutations import Mutations
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import validate
 from chalicelib.sessions.refusals import OVER, raise_if_over, raise_over, raise_refusal
@@ -105,6 +106,7 @@ class SessionService:
         self._clock = clock
         self._random = random
         self._hints = Hints()
+        self._mutations = Mutations(random)
 
     def create(self, creation: Creation, caller: Caller) -> Saved:
         """Start a session; a repeat with the same Idempotency-Key gives the one it made."""
@@ -193,6 +195,7 @@ class SessionService:
                     return None
                 if reason is not Refusal.OVERRUN or refused.uncertain:
                     self._refuse(session_id, refused, removal, reason)
+                self._mutations.overtake(refused.session.mutations)
         raise StoreUnavailable(_BUSY)
 
     def key(self, session_id: str) -> str:
@@ -214,7 +217,7 @@ class SessionService:
 
     def new_mutation(self, now: int) -> str:
         """Give the id of a new write."""
-        return ids.mutation_id(now, self._random(4))
+        return self._mutations.new(now)
 
     def _flow_of(self, creation: Creation) -> Flow:
         if creation.flow is not None:
@@ -319,6 +322,8 @@ class SessionService:
             return session if current else self.open(session_id).session
         if reason in _WRONG_GUESSES and not (reason is Refusal.OVERRUN and refused.uncertain):
             flow = self._deployed(session)
+            if reason is Refusal.OVERRUN:
+                self._mutations.overtake(session.mutations)
             if reason is Refusal.OTHER_FLOW and not is_current(session, flow):
                 return self._upgrade_and_save(Opened(session_id, flow, session), write, request)
             return self._hints.see(session)

@@ -121,12 +121,12 @@ REMEMBERED_KEYS = 8
 class Refusal(Enum):
     """Why a session does not take a write. In the order in which they are told."""
 
+    EXPIRED = auto()
     APPLIED = auto()
-    KEY_REUSED = auto()
-    OVERRUN = auto()
     DELETED = auto()
     FINALIZED = auto()
-    EXPIRED = auto()
+    KEY_REUSED = auto()
+    OVERRUN = auto()
     OTHER_FLOW = auto()
     PAST_DEADLINE = auto()
     VERSION_MISMATCH = auto()

@@ -1,0 +1,145 @@
+"""Settings: defaults, good values, and one clear line for bad ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.bootstrap import Parts, build
+from chalicelib.settings import Settings, SettingsError
+
+ROOT = Path(__file__).parents[2]
+
+DEFAULTS: dict[str, Any] = {
+    "SESSIONS_TABLE": "stepwell-sessions",
+    "RECORDS_TABLE": "stepwell-records",
+    "SESSION_TTL": None,
+    "SESSION_MAX_LIFETIME": 2_592_000,
+    "SESSION_TOMBSTONE_TTL": 604_800,
+    "SESSION_CLEANUP_INTERVAL": 3_600,
+    "SESSION_RATE_LIMIT": 100,
+    "SESSION_MAX_ATTEMPTS": 5,
+    "ALLOWED_ORIGINS": ("*",),
+    "DEFAULT_FLOW": "project",
+    "DEBUG_HEADER": False,
+    "BIND_USER_AGENT": True,
+}
+
+SECONDS = ["SESSION_TTL", "SESSION_MAX_LIFETIME", "SESSION_TOMBSTONE_TTL"]
+COUNTS = ["SESSION_CLEANUP_INTERVAL", "SESSION_RATE_LIMIT", "SESSION_MAX_ATTEMPTS"]
+TABLES = ["SESSIONS_TABLE", "RECORDS_TABLE"]
+SWITCHES = ["DEBUG_HEADER", "BIND_USER_AGENT"]
+
+GOOD: list[tuple[str, str, Any]] = [
+    *[(name, "abc", "abc") for name in TABLES],
+    *[(name, "My_table.v-2", "My_table.v-2") for name in TABLES],
+    *[(name, "a" * 255, "a" * 255) for name in TABLES],
+    *[(name, "1", 1) for name in SECONDS + COUNTS],
+    *[(name, " 86400 ", 86_400) for name in SECONDS + COUNTS],
+    *[(name, word, True) for name in SWITCHES for word in ("true", "TRUE", "1", "yes")],
+    *[(name, word, False) for name in SWITCHES for word in ("false", "False", "0", "no")],
+    ("ALLOWED_ORIGINS", "*", ("*",)),
+    ("ALLOWED_ORIGINS", "https://app.example.com", ("https://app.example.com",)),
+    (
+        "ALLOWED_ORIGINS",
+        "http://a.test:8080, https://b.test,",
+        ("http://a.test:8080", "https://b.test"),
+    ),
+    ("DEFAULT_FLOW", "onboarding", "onboarding"),
+]
+
+BAD: list[tuple[str, str]] = [
+    *[(name, value) for name in TABLES for value in ("ab", "a" * 256, "two words", "täble", "a/b")],
+    *[
+        (name, value)
+        for name in SECONDS + COUNTS
+        for value in ("0", "-1", "+5", "1.5", "1e3", "ten", "24h", "\u0661\u0662", "9" * 30, "1 0")
+    ],
+    *[(name, value) for name in SWITCHES for value in ("on", "maybe", "2", "wahr")],
+    *[
+        ("ALLOWED_ORIGINS", value)
+        for value in (
+            *(",", "app.example.com", "https://a.test/", "https://a.test/path", "ftp://a.test"),
+            *("*,https://a.test", "https://*.a.test", "https://a.test b", "null", "https://"),
+        )
+    ],
+]
+
+
+@pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
+@pytest.mark.parametrize("environment", [{}, {"": ""}, dict.fromkeys(DEFAULTS, " ")])
+def test_a_variable_that_is_missing_or_empty_has_its_default(
+    name: str, default: Any, environment: dict[str, str]
+) -> None:
+    assert getattr(Settings.from_environment(environment), name.lower()) == default
+
+
+def test_every_setting_of_the_contract_is_there_and_no_other() -> None:
+    assert {name.lower() for name in DEFAULTS} == set(Settings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(("name", "value", "meant"), GOOD)
+def test_a_good_value_is_taken(name: str, value: str, meant: Any) -> None:
+    assert getattr(Settings.from_environment({name: value}), name.lower()) == meant
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_refused_in_one_line_that_names_the_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({name: value})
+    message = str(refusal.value)
+    assert message.startswith(f"{name} must be ")
+    assert len(message.splitlines()) == 1
+
+
+def test_a_value_of_several_lines_still_makes_one_line() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({"SESSION_TTL": "a\nb\r\u2028c"})
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_a_default_flow_that_is_not_deployed_is_refused() -> None:
+    settings = Settings.from_environment({"DEFAULT_FLOW": "prospect"})
+    with pytest.raises(SettingsError, match=r"^DEFAULT_FLOW .*onboarding, project, schedule"):
+        build(Parts(settings=settings, client=object()))
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Settings().session_ttl = 5  # type: ignore[misc]
+
+
+def start(**variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-north-1", **variables}
+    return subprocess.run(
+        [sys.executable, "-c", "import app"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SESSION_TTL", "a day"), ("DEFAULT_FLOW", "nowhere"), ("ALLOWED_ORIGINS", "example.com")],
+)
+def test_a_bad_value_stops_the_whole_start_with_one_line(name: str, value: str) -> None:
+    stopped = start(**{name: value})
+    assert stopped.returncode != 0
+    assert stopped.stdout == ""
+    (line,) = stopped.stderr.splitlines()
+    assert name in line
+    assert "Traceback" not in line
+
+
+def test_good_values_start() -> None:
+    started = start(SESSION_TTL="60", DEFAULT_FLOW="schedule", ALLOWED_ORIGINS="https://a.test")
+    assert (started.returncode, started.stderr) == (0, "")
