@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from chalicelib.errors import StoreUnavailable, TooLarge
@@ -156,8 +157,8 @@ class Calls:
                     raise failed from error
                 _raise_if_final(operation, error)
                 failure: Exception = error
-            except (BotoCoreError, HTTPError) as error:
-                # botocore lets urllib3's error pass where an answer breaks off.
+            except (BotoCoreError, HTTPError, ResponseParserError) as error:
+                # The latter two are answers that break off, or are cut short.
                 failure = error
             if attempt == TRIES or self._elapsed(started) > LAST_START:
                 raise StoreUnavailable(reason=f"{operation}: {_code(failure)}") from failure

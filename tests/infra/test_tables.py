@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +24,7 @@ from infra.tables import (
     is_amazon,
     table_definitions,
 )
-
-DYNAMODB_LOCAL = "http://127.0.0.1:8111"
+from tests.support.engines import Engine
 
 
 class Names(TypedDict):
@@ -35,12 +32,12 @@ class Names(TypedDict):
     records: str
 
 
-def client_of(endpoint: str, key: str = "infratests") -> Any:
+def client_of(endpoint: str) -> Any:
     return boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id=key,
+        aws_access_key_id="infratests",
         aws_secret_access_key="none",
     )
 
@@ -54,17 +51,8 @@ def moto() -> Iterator[Any]:
 
 
 @pytest.fixture
-def dynamodb_local() -> Iterator[Any]:
-    try:
-        urllib.request.urlopen(DYNAMODB_LOCAL, timeout=1).close()
-    except urllib.error.HTTPError as answered:
-        answered.close()
-    except OSError:
-        pytest.skip(f"no DynamoDB Local at {DYNAMODB_LOCAL}")
-    # An access key of its own has its own set of tables, unless the engine shares them all.
-    client = client_of(DYNAMODB_LOCAL, key=f"infra{uuid.uuid4().hex[:12]}")
-    yield client
-    client.close()
+def dynamodb_local(dynamodb_local_engine: Engine) -> Any:
+    return dynamodb_local_engine.plain
 
 
 @pytest.fixture(params=["moto", pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local)])

@@ -1,0 +1,112 @@
+"""Calls the Lambda entry point with API Gateway's events."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Barrier
+from typing import Any, TypeVar
+
+from chalicelib.web.app import Application
+
+ONE = "/sessions/{sessionId}"
+STEP = f"{ONE}/steps/{{step}}"
+PROJECT = {
+    "projectName": "Harbour office",
+    "projectDescription": "A timber office by the harbour. " * 19,
+    "buildingType": "office",
+    "squareFootage": 12500.5,
+    "priority": "high",
+    "numberOfFloors": 4,
+    "numberOfZones": 12,
+    "projectLocation": "Oslo",
+    "clientName": "Ada Lovelace",
+    "clientEmail": "ada@example.com",
+    "clientPhone": "+47 22 33 44 55",
+    "estimatedStartDate": "2027-01-04",
+    "estimatedEndDate": "2027-11-30",
+    "budget": 1250000,
+}
+"""A filled-in project: all fields of its four steps."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, its body parsed, and as it was."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+    text: str
+
+
+class Api:
+    """One application, called in process.
+
+    api("PATCH", ONE, {"data": {...}}, sessionId=session_id, headers={"If-Match": '"7"'})
+    """
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+
+    def __call__(
+        self,
+        method: str,
+        route: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        **params: Any,
+    ) -> Answer:
+        """Make a request; a body that is a text is sent as it is."""
+        path = re.sub(r"{(\w+)}", lambda match: str(params[match[1]]), route)
+        event = {
+            "resource": route,
+            "path": path,
+            "httpMethod": method,
+            "headers": {"content-type": "application/json", "user-agent": "tests"}
+            | (headers or {}),
+            "queryStringParameters": None,
+            "multiValueQueryStringParameters": None,
+            "pathParameters": {name: str(value) for name, value in params.items()} or None,
+            "stageVariables": None,
+            "requestContext": {
+                "resourcePath": route,
+                "httpMethod": method,
+                "path": f"/api{path}",
+                "requestId": "tests",
+                "identity": {"sourceIp": "192.0.2.1"},
+            },
+            "body": body if body is None or isinstance(body, str) else json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        answer = self.app(event, None)
+        text = answer["body"]
+        return Answer(answer["statusCode"], answer["headers"], json.loads(text or "null"), text)
+
+    def start(self, body: Any = None) -> str:
+        """Create a session and give its id."""
+        answer = self("POST", "/sessions", body or {})
+        assert answer.status == 201, answer
+        return str(answer.body["sessionId"])
+
+    def start_project(self) -> str:
+        """Create a project that is ready to be finalized."""
+        return self.start({"data": PROJECT, "completedSteps": [1, 2, 3, 4]})
+
+
+def together(calls: list[Callable[[], T]]) -> list[T]:
+    """Make all calls at the same moment, each in a thread of its own."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Callable[[], T]) -> T:
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
