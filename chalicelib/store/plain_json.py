@@ -13,6 +13,7 @@ from typing import Any
 from botocore.parsers import JSONParser, ResponseParserError, ResponseParserFactory
 
 _REDIRECT = 300
+_SERVER_ERROR = 500
 
 
 class PlainJsonParser(JSONParser):
@@ -21,12 +22,14 @@ class PlainJsonParser(JSONParser):
     def parse(self, response: Any, shape: Any) -> Any:
         """Parse an answer: ``body``, ``headers``, ``status_code``."""
         status = response["status_code"]
-        if status >= _REDIRECT:
+        if status >= _SERVER_ERROR:
             return super().parse(response, shape)
         try:
             parsed: dict[str, Any] = json.loads(response["body"])
         except ValueError as error:
             raise ResponseParserError("DynamoDB's answer is cut short.") from error
+        if status >= _REDIRECT:
+            return super().parse(response, shape)
         headers = response["headers"]
         parsed["ResponseMetadata"] = {
             "HTTPStatusCode": status,

@@ -221,7 +221,7 @@ class TestOthersInBetween:
         body = {"data": {"mine": "new"}, "baseVersion": 1}
         headers = {"If-Match": '"1"'}
         answer = api("PATCH", ONE, body, sessionId=session_id, headers=headers)
-        assert (answer.status, answer.body["version"]) == (200, 2)
+        assert (answer.status, answer.body.get("version")) == (200, 2), answer.body
 
     def test_a_session_that_was_finalized_in_between_has_it(
         self, api: Api, others: Api, faults: Faults
@@ -252,14 +252,14 @@ def test_a_loss_and_then_another_fault(api: Api, faults: Faults, fault: str) -> 
     session_id = api.start_project()
     getattr(faults.lose(), fault)()
     answer = api("PATCH", ONE, SAVE, sessionId=session_id)
-    assert (answer.status, answer.body["version"]) == (200, 2)
+    assert (answer.status, answer.body.get("version")) == (200, 2), answer.body
 
 
 def test_an_answer_that_breaks_off_is_lost(api: Api, faults: Faults) -> None:
     session_id = api.start_project()
     faults.break_off(2)
     answer = api("PATCH", ONE, SAVE, sessionId=session_id)
-    assert (answer.status, answer.body["version"]) == (200, 2)
+    assert (answer.status, answer.body.get("version")) == (200, 2), answer.body
 
 
 def test_an_answer_that_is_cut_short_is_lost(api: Api, tables: Tables) -> None:
@@ -267,7 +267,7 @@ def test_an_answer_that_is_cut_short_is_lost(api: Api, tables: Tables) -> None:
     with Faults(tables.engine.client) as faults:
         faults.tear(2)
         answer = api("PATCH", ONE, SAVE, sessionId=session_id)
-    assert (answer.status, answer.body["version"]) == (200, 2)
+    assert (answer.status, answer.body.get("version")) == (200, 2), answer.body
 
 
 def test_no_trace_of_the_session_after_a_lost_delete(
