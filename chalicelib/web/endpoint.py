@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from chalicelib.errors import (
+    Conflict,
     Expired,
     Finalized,
+    IdempotencyMismatch,
     InvalidRequest,
     Malformed,
     NotFound,
     StepwellError,
     StoreUnavailable,
     TooLarge,
+    TooManyFields,
+    UnknownField,
+    UnknownStep,
     UnsupportedMediaType,
     VersionMismatch,
 )
@@ -28,11 +33,14 @@ Errors = tuple[type[StepwellError], ...]
 READS: Errors = (NotFound, Expired, StoreUnavailable)
 """What reading a session can come to."""
 
-TAKES_BODY: Errors = (InvalidRequest, Malformed, UnsupportedMediaType, TooLarge)
+TAKES_BODY: Errors = (InvalidRequest, Malformed, UnknownField, UnsupportedMediaType, TooLarge)
 """What a body can come to."""
 
-WRITES: Errors = (*READS, *TAKES_BODY, Finalized, VersionMismatch)
-"""What writing to a session can come to."""
+WRITES: Errors = (*READS, InvalidRequest, Finalized, VersionMismatch, IdempotencyMismatch)
+"""What changing a session can come to."""
+
+SAVES: Errors = (*WRITES, *TAKES_BODY, UnknownStep, TooManyFields, Conflict)
+"""What saving to a session can come to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,8 @@ class Endpoint:
         What it may raise beside what every route may.
     headers
         Names of request headers that make a difference.
+    answer_headers
+        Names of headers that a success has.
     """
 
     method: str
@@ -61,5 +71,6 @@ class Endpoint:
     body: type[BaseModel] | None = None
     body_required: bool = True
     errors: Errors = ()
-    headers: tuple[str, ...] = field(default=())
+    headers: tuple[str, ...] = ()
+    answer_headers: tuple[str, ...] = ()
     operation: str = ""

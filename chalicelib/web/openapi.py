@@ -19,25 +19,53 @@ _SCHEMAS = "#/components/schemas/"
 
 _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "sessionId": {"schema": {"type": "string", "format": "uuid"}},
-    "step": {"schema": {"type": "integer", "minimum": 1}},
+    "step": {"schema": {"type": "integer", "minimum": 1, "maximum": 9999}},
     "recordId": {"schema": {"type": "string", "format": "uuid"}},
     "flow": {"schema": {"type": "string", "examples": ["project"]}},
+}
+
+_VERSIONS = {
+    "type": "string",
+    "pattern": r'^(\*|(W/)?"[0-9]{1,15}"(, (W/)?"[0-9]{1,15}"){0,9})$',
+    "examples": ['"7"'],
 }
 
 _HEADERS: Mapping[str, Mapping[str, Any]] = {
     "If-Match": {
         "description": "Versions at one of which the session must be.",
-        "schema": {"type": "string", "examples": ['"7"']},
+        "schema": _VERSIONS,
     },
     "If-None-Match": {
         "description": "Versions that the client has already.",
-        "schema": {"type": "string", "examples": ['"7"']},
+        "schema": _VERSIONS,
     },
     "Idempotency-Key": {
         "description": "Makes a repeat of this request harmless.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    },
+    "X-Debug": {
+        "description": "`true` asks for the member `debug`, where the stage allows it.",
+        "schema": {"type": "string", "examples": ["true"]},
     },
 }
+
+_ANSWER_HEADERS: Mapping[str, Mapping[str, Any]] = {
+    "ETag": {
+        "description": "The session's version, for If-Match and If-None-Match.",
+        "schema": {"type": "string", "examples": ['"7"']},
+    },
+    "Location": {
+        "description": "Path of what was made.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Retry-After": {
+        "description": "Seconds after which to try again.",
+        "schema": {"type": "integer"},
+    },
+}
+
+_HEADERS_BY_STATUS: Mapping[int, tuple[str, ...]] = {412: ("ETag",), 503: ("Retry-After",)}
+"""Of what is no success."""
 
 _DESCRIPTIONS = {
     200: "Done.",
@@ -61,6 +89,9 @@ def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in listed:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    components = definitions["$defs"]
+    for name in {schemas.ProblemView.__name__, *_shown(listed)}:
+        components[name]["properties"]["debug"] = _reference(schemas.DebugView)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,7 +101,7 @@ def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         },
         "servers": [{"url": "/api"}],
         "paths": paths,
-        "components": {"schemas": definitions["$defs"]},
+        "components": {"schemas": components},
     }
 
 
@@ -81,6 +112,11 @@ def _models(endpoints: list[Endpoint]) -> list[type[BaseModel]]:
             if model is not None:
                 found[model] = None
     return list(found)
+
+
+def _shown(endpoints: list[Endpoint]) -> set[str]:
+    """Name the models that are whole answers, not parts of some."""
+    return {model.__name__ for each in endpoints for model in each.answers.values() if model}
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
@@ -105,7 +141,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     ]
     in_header = [
         {"name": name, "in": "header", "required": False, **_HEADERS[name]}
-        for name in endpoint.headers
+        for name in (*endpoint.headers, "X-Debug")
     ]
     return in_path + in_header
 
@@ -113,7 +149,8 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in endpoint.answers.items():
-        response: dict[str, Any] = {"description": _DESCRIPTIONS[status]}
+        names = _HEADERS_BY_STATUS.get(status, endpoint.answer_headers)
+        response = {"description": _DESCRIPTIONS[status], **_answer_headers(names)}
         if model is not None:
             response["content"] = {JSON: {"schema": _reference(model)}}
         responses[str(status)] = response
@@ -121,9 +158,15 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         if str(status) not in responses:
             responses[str(status)] = {
                 "description": "; ".join(titles) + ".",
+                **_answer_headers(_HEADERS_BY_STATUS.get(status, ())),
                 "content": {PROBLEM: {"schema": _reference(schemas.ProblemView)}},
             }
     return responses
+
+
+def _answer_headers(names: Iterable[str]) -> dict[str, Any]:
+    headers = {name: {"required": True, **_ANSWER_HEADERS[name]} for name in names}
+    return {"headers": headers} if headers else {}
 
 
 def _problems(endpoint: Endpoint) -> dict[int, list[str]]:

@@ -235,14 +235,21 @@ class ConflictView(Answer):
     version: int
 
 
-class ProblemView(BaseModel):
-    """Problem details (RFC 9457)."""
+class ProblemView(Answer):
+    """Problem details (RFC 9457). ``type`` tells which of the last members there are."""
 
-    model_config = ConfigDict(extra="allow")
-
-    type: str
+    type: str = Field(examples=["urn:stepwell:problem:not-found"])
     title: str
-    status: int
-    detail: str | None = None
+    status: int = Field(ge=400, le=599)
+    detail: str = ""
     instance: str
     requestId: str
+    errors: list[ErrorView] = Field(default=[], description="invalid, incomplete")
+    steps: list[StepReportView] = Field(default=[], description="incomplete")
+    limit: int = Field(default=0, description="too-many-fields: how many one save may write")
+    expiredAt: Instant | None = Field(default=None, description="expired")
+    flow: str = Field(default="", description="expired")
+    recordId: UUID4 | None = Field(default=None, description="finalized")
+    conflicts: list[ConflictView] = Field(default=[], description="conflict")
+    version: int = Field(default=0, description="conflict: the session's version now")
+    current: dict[str, Any] = Field(default={}, description="version-mismatch: the session now")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from chalicelib.errors import (
-    Conflict,
+    Finalized,
     IdempotencyMismatch,
     Incomplete,
     InvalidRequest,
+    UnknownFlow,
+    UnknownStep,
 )
 from chalicelib.sessions.finalizing import Finalizer
 from chalicelib.sessions.opened import Opened, Saved
@@ -15,7 +17,7 @@ from chalicelib.sessions.requests import Creation
 from chalicelib.sessions.service import SessionService
 from chalicelib.web import render, schemas
 from chalicelib.web.documents import DocumentModels, content_of
-from chalicelib.web.endpoint import READS, TAKES_BODY, WRITES, Endpoint
+from chalicelib.web.endpoint import READS, SAVES, TAKES_BODY, WRITES, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
 
@@ -104,8 +106,9 @@ def session_endpoints(
             operation=operation,
             body=models.save_by_id if handler is save_by_id else models.save,
             answers={200: models.saved},
-            errors=(*WRITES, Conflict, IdempotencyMismatch),
+            errors=SAVES,
             headers=_WRITE_HEADERS,
+            answer_headers=("ETag",),
         )
 
     one = "/sessions/{sessionId}"
@@ -119,8 +122,9 @@ def session_endpoints(
             body=models.create,
             body_required=False,
             answers={201: models.saved},
-            errors=(*READS, *TAKES_BODY, IdempotencyMismatch),
+            errors=(*READS, *TAKES_BODY, UnknownFlow, UnknownStep, IdempotencyMismatch),
             headers=("Idempotency-Key",),
+            answer_headers=("ETag", "Location"),
         ),
         put("/sessions", save_by_id, "saveSessionById"),
         Endpoint(
@@ -132,6 +136,7 @@ def session_endpoints(
             answers={200: models.session, 304: None},
             errors=READS,
             headers=("If-None-Match",),
+            answer_headers=("ETag",),
         ),
         put(one, save, "saveSession"),
         put(one, save, "patchSession", "PATCH"),
@@ -154,7 +159,7 @@ def session_endpoints(
             body=schemas.ValidateBody,
             body_required=False,
             answers={200: schemas.ValidationView},
-            errors=WRITES,
+            errors=(*READS, *TAKES_BODY, UnknownStep, Finalized),
         ),
         Endpoint(
             method="GET",
@@ -173,6 +178,7 @@ def session_endpoints(
             operation="readSummary",
             answers={200: models.summary},
             errors=READS,
+            answer_headers=("ETag",),
         ),
         Endpoint(
             method="POST",
@@ -183,8 +189,9 @@ def session_endpoints(
             body=schemas.EmptyBody,
             body_required=False,
             answers={200: models.record, 201: models.record},
-            errors=(*WRITES, Incomplete),
+            errors=(*WRITES, *TAKES_BODY, Incomplete),
             headers=_WRITE_HEADERS,
+            answer_headers=("Location",),
         ),
     ]
 

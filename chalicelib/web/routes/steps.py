@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from chalicelib.errors import Conflict, IdempotencyMismatch, UnknownStep
+from chalicelib.errors import Finalized, UnknownStep
 from chalicelib.sessions.progress import step_view
 from chalicelib.sessions.requests import StepClear, StepSave
 from chalicelib.sessions.service import SessionService
 from chalicelib.web import render, schemas
 from chalicelib.web.documents import DocumentModels
-from chalicelib.web.endpoint import WRITES, Endpoint
+from chalicelib.web.endpoint import READS, SAVES, WRITES, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
 from chalicelib.web.routes.sessions import NO_STORE, saved_reply
@@ -53,8 +53,9 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             operation=operation,
             body=schemas.StepBody,
             answers={200: models.saved},
-            errors=(*WRITES, Conflict, IdempotencyMismatch),
+            errors=SAVES,
             headers=("If-Match", "Idempotency-Key"),
+            answer_headers=("ETag",),
         )
 
     return [
@@ -65,7 +66,7 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             summary="Read every step",
             operation="readSteps",
             answers={200: schemas.StepsView},
-            errors=WRITES,
+            errors=(*READS, Finalized),
         ),
         Endpoint(
             method="GET",
@@ -74,7 +75,7 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             summary="Read a step",
             operation="readStep",
             answers={200: schemas.StepView},
-            errors=(*WRITES, UnknownStep),
+            errors=(*READS, Finalized, UnknownStep),
         ),
         write("POST", "saveStep"),
         write("PUT", "putStep"),
@@ -85,7 +86,8 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             summary="Empty a step and take back that it was complete",
             operation="clearStep",
             answers={200: models.saved},
-            errors=(*WRITES, IdempotencyMismatch),
+            errors=(*WRITES, UnknownStep),
             headers=("If-Match", "Idempotency-Key"),
+            answer_headers=("ETag",),
         ),
     ]
