@@ -27,6 +27,10 @@ Arguments = dict[str, Any]
 _RING_END = 2 * REMEMBERED_KEYS
 """An index past the list of remembered keys: setting it appends."""
 
+_NEW_MUTATION = " AND ".join(
+    ["NOT contains(m,:y)", *(f"m[{index}]<:y" for index in range(OUT_OF_ORDER))]
+)
+
 _DATA = ("d", "f", "k", "c", "h", "b", "i")
 """Attributes that a tombstone does without, but for those it sets itself."""
 
@@ -180,10 +184,8 @@ def _require_new_mutation(update: Expression, mutation: str) -> None:
 
     Nor one of which this cannot be told any more, since too many others came after it.
     """
-    placeholder = update.value("y", text(mutation))
-    update.require(f"NOT contains(m,{placeholder})")
-    for index in range(OUT_OF_ORDER):
-        update.require(f"m[{index}]<{placeholder}")
+    update.value("y", text(mutation))
+    update.require(_NEW_MUTATION)
 
 
 def _require_assumptions(update: Expression, write: Write) -> None:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from chalicelib.sessions import ids
+from chalicelib.store.client import dynamodb_client
 from tests.bench.api import FULL_PROJECT, event
 from tests.bench.engine import Engine
 from tests.bench.goals import Goal
@@ -20,12 +21,13 @@ _CALLS = 60
 
 def cpu_goals(engine: Engine) -> Iterator[Goal]:
     """Measure save and get. Rounds of both sides are interleaved and compared pairwise."""
-    api = engine.api(debug=False)
+    client = dynamodb_client()
+    api = engine.api(debug=False, client=client)
     session_id = api.start({"data": FULL_PROJECT, "completedSteps": [1, 2, 3, 4]})
     app = api.app
     get = event("GET", _ONE, sessionId=session_id)
     save = event("PATCH", _ONE, {"data": {"projectLocation": "Bergen"}}, sessionId=session_id)
-    sent = _sent_by(engine, lambda: (app(get, None), app(save, None)))
+    sent = _sent_by(client, lambda: (app(get, None), app(save, None)))
     default = engine.plain_client()
 
     def bare_save() -> None:
@@ -46,16 +48,16 @@ def cpu_goals(engine: Engine) -> Iterator[Goal]:
         yield Goal(f"CPU of a warm {name} / default boto3 call", ratio, 1.0, note)
 
 
-def _sent_by(engine: Engine, calls: Callable[[], Any]) -> dict[str, dict[str, Any]]:
+def _sent_by(client: Any, calls: Callable[[], Any]) -> dict[str, dict[str, Any]]:
     """Note the arguments of the calls that requests make."""
     sent: dict[str, dict[str, Any]] = {}
 
     def note(params: dict[str, Any], model: Any, **_: Any) -> None:
         sent[model.name] = params
 
-    engine.client.meta.events.register("provide-client-params.dynamodb", note)
+    client.meta.events.register("provide-client-params.dynamodb", note)
     calls()
-    engine.client.meta.events.unregister("provide-client-params.dynamodb", note)
+    client.meta.events.unregister("provide-client-params.dynamodb", note)
     return sent
 
 

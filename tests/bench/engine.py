@@ -41,11 +41,14 @@ class Engine:
         self.sent: list[str] = []
         self.client.meta.events.register("before-send.dynamodb", self._count)
 
-    def api(self, *, debug: bool = True) -> Api:
-        """Build an application on the engine; its log lines are written, and thrown away."""
+    def api(self, *, debug: bool = True, client: Any = None) -> Api:
+        """Build an application on the engine; its log lines are written, and thrown away.
+
+        ``client``: in place of the one whose requests are counted.
+        """
         settings = self.settings if debug else Settings()
         log = Log(Logger(service=f"{SERVICE}-bench", stream=io.StringIO()))
-        return Api(build(Parts(settings=settings, client=self.client, log=log)))
+        return Api(build(Parts(settings=settings, client=client or self.client, log=log)))
 
     def plain_client(self) -> Any:
         """Make boto3's client as it comes by default."""
