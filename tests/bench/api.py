@@ -8,24 +8,6 @@ from typing import Any
 
 from chalicelib.web.app import Application
 
-FULL_PROJECT = {
-    "projectName": "Harbour office",
-    "projectDescription": "A timber office by the harbour. " * 19,
-    "buildingType": "office",
-    "squareFootage": 12500.5,
-    "priority": "high",
-    "numberOfFloors": 4,
-    "numberOfZones": 12,
-    "projectLocation": "Oslo",
-    "clientName": "Ada Lovelace",
-    "clientEmail": "ada@example.com",
-    "clientPhone": "+47 22 33 44 55",
-    "estimatedStartDate": "2027-01-04",
-    "estimatedEndDate": "2027-11-30",
-    "budget": 1250000,
-}
-"""Every field of the project flow; 1.5 kB as an item."""
-
 
 def event(method: str, route: str, body: Any = None, **params: str) -> dict[str, Any]:
     """Make the event of one request, as API Gateway (REST, v1) sends it."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from chalicelib.sessions import ids
 from chalicelib.store.client import dynamodb_client
-from tests.bench.api import FULL_PROJECT, event
+from tests.bench.api import event
 from tests.bench.engine import Engine
 from tests.bench.goals import Goal
+from tests.support.api import PROJECT
 
 _ONE = "/sessions/{sessionId}"
 _ROUNDS = 15
@@ -23,7 +24,7 @@ def cpu_goals(engine: Engine) -> Iterator[Goal]:
     """Measure save and get. Rounds of both sides are interleaved and compared pairwise."""
     client = dynamodb_client()
     api = engine.api(debug=False, client=client)
-    session_id = api.start({"data": FULL_PROJECT, "completedSteps": [1, 2, 3, 4]})
+    session_id = api.start({"data": PROJECT, "completedSteps": [1, 2, 3, 4]})
     app = api.app
     get = event("GET", _ONE, sessionId=session_id)
     save = event("PATCH", _ONE, {"data": {"projectLocation": "Bergen"}}, sessionId=session_id)

@@ -9,9 +9,10 @@ from functools import partial
 from threading import Barrier
 from typing import Any
 
-from tests.bench.api import FULL_PROJECT, Api
+from tests.bench.api import Api
 from tests.bench.engine import Engine
 from tests.bench.goals import Goal
+from tests.support.api import PROJECT
 
 _ONE = "/sessions/{sessionId}"
 _TABS = 4
@@ -49,7 +50,7 @@ def _many_saves(api: Api) -> Iterator[Goal]:
 
 
 def _finalizes(api: Api) -> Goal:
-    session_id = api.start({"data": FULL_PROJECT, "completedSteps": [1, 2, 3, 4]})
+    session_id = api.start({"data": PROJECT, "completedSteps": [1, 2, 3, 4]})
     answers = _together(
         [lambda: api("POST", f"{_ONE}/finalize", sessionId=session_id)] * _FINALIZES
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.bench.api import FULL_PROJECT, Api
+from tests.bench.api import Api
 from tests.bench.engine import Engine
 from tests.bench.goals import Goal
+from tests.support.api import PROJECT
 
 _ONE = "/sessions/{sessionId}"
 
@@ -17,7 +18,7 @@ def request_goals(engine: Engine) -> Iterator[Goal]:
     api = engine.api()
     api.start({})
     routes: dict[str, tuple[int, Callable[[str], Any]]] = {
-        "create": (1, lambda _: api("POST", "/sessions", {"data": FULL_PROJECT})),
+        "create": (1, lambda _: api("POST", "/sessions", {"data": PROJECT})),
         "get": (1, lambda key: api("GET", _ONE, sessionId=key)),
         "save": (1, lambda key: api("PATCH", _ONE, {"data": {"budget": 1}}, sessionId=key)),
         "step save": (1, lambda key: _save_step(api, key)),
@@ -28,7 +29,7 @@ def request_goals(engine: Engine) -> Iterator[Goal]:
         "finalize": (2, lambda key: api("POST", f"{_ONE}/finalize", sessionId=key)),
     }
     for name, (limit, call) in routes.items():
-        session_id = api.start({"data": FULL_PROJECT, "completedSteps": [1, 2, 3, 4]})
+        session_id = api.start({"data": PROJECT, "completedSteps": [1, 2, 3, 4]})
         engine.sent.clear()
         status, body = call(session_id)
         assert status < 300, body
@@ -42,7 +43,7 @@ def unit_goals(engine: Engine) -> Iterator[Goal]:
     session_id = api.start({})
     written = _units(api("POST", "/sessions", {}))
     save = 0.0
-    for name, value in FULL_PROJECT.items():
+    for name, value in PROJECT.items():
         body = {"data": {name: value}, "completedSteps": [1, 2, 3, 4]}
         save = _units(api("PATCH", _ONE, body, sessionId=session_id))
         written += save
