@@ -15,8 +15,10 @@ from chalicelib.errors import UnknownFlow
 from chalicelib.flows import definitions
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.observability import Log
+from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer
-from chalicelib.sessions.service import Lifetimes, SessionService
+from chalicelib.sessions.lifetimes import Lifetimes
+from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.store import SessionStore
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.store.calls import Calls, one_request, stop_trace, trace
@@ -78,6 +80,15 @@ def build(parts: Parts) -> Application:
         clock=parts.clock,
         random=parts.random,
     )
+    creator = Creator(
+        sessions=sessions,
+        store=store,
+        flows=flows,
+        default_flow=default_flow,
+        lifetimes=lifetimes,
+        clock=parts.clock,
+        random=parts.random,
+    )
     finalizer = Finalizer(sessions=sessions, store=store, flows=flows, random=parts.random)
     models = DocumentModels.of(flows.values())
     dispatcher = Dispatcher(
@@ -88,7 +99,7 @@ def build(parts: Parts) -> Application:
         cold=_FirstCall(),
     )
     resources = {
-        "sessions": session_endpoints(sessions, finalizer, models),
+        "sessions": session_endpoints(creator, sessions, finalizer, models),
         "steps": step_endpoints(sessions, models),
         "records": record_endpoints(finalizer, models),
         "flows": flow_endpoints(flows, lifetimes.of),

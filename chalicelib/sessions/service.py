@@ -1,13 +1,12 @@
-"""What can be done with sessions. Clock, randomness and store are handed in."""
+"""Reading, saving and removing sessions. Clock, randomness and store are handed in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from chalicelib.errors import (
-    IdempotencyMismatch,
     InvalidRequest,
     NotFound,
     StoreUnavailable,
@@ -18,15 +17,14 @@ from chalicelib.flows.registry import FlowRegistry
 from chalicelib.flows.validation import FieldError, errors_of_fields
 from chalicelib.sessions import ids
 from chalicelib.sessions.hints import Hint, Hints
-from chalicelib.sessions.model import Caller, Session
+from chalicelib.sessions.lifetimes import Lifetimes
+from chalicelib.sessions.model import Session
 from chalicelib.sessions.mutations import Mutations
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import validate
 from chalicelib.sessions.refusals import OVER, raise_if_over, raise_over, raise_refusal
-from chalicelib.sessions.requests import Creation, Request
+from chalicelib.sessions.requests import Request
 from chalicelib.sessions.store import (
-    AlreadyCreated,
-    CreationEntry,
     Refused,
     SessionStore,
 )
@@ -51,35 +49,9 @@ one means that somebody else writes at the same moment."""
 
 _BUSY = "Others keep writing to this session. Try again."
 
-_KEY_MEMORY = 24 * 60 * 60 * 1000
-"""Milliseconds for which a creation's Idempotency-Key gives the same session."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifetimes:
-    """How long things are kept, in milliseconds.
-
-    Parameters
-    ----------
-    ttl
-        From the last save to the expiry; None: what the flow says.
-    maximum
-        From creation to the last possible expiry.
-    tombstone
-        For which a session that is over is remembered.
-    """
-
-    ttl: int | None
-    maximum: int
-    tombstone: int
-
-    def of(self, flow: Flow) -> int:
-        """Give the time from a save of a session of that flow to its expiry."""
-        return self.ttl or int(flow.ttl.total_seconds() * 1000)
-
 
 class SessionService:
-    """Creates, reads, saves and removes sessions.
+    """Reads, saves and removes sessions.
 
     Parameters
     ----------
@@ -107,24 +79,6 @@ class SessionService:
         self._random = random
         self._hints = Hints()
         self._mutations = Mutations(random)
-
-    def create(self, creation: Creation, caller: Caller) -> Saved:
-        """Start a session; a repeat with the same Idempotency-Key gives the one it made."""
-        flow = self._flow_of(creation)
-        change = creation.content.change(flow, 1)
-        session_id = ids.new_id(self._random(16))
-        mutation = self.new_mutation(self._clock())
-        session = self._new(ids.session_key(session_id), flow, change, mutation)
-        try:
-            entry = self._entry(creation, caller, session_id, session.created_at)
-            self._store.create(session, mutation, entry)
-        except AlreadyCreated as repeat:
-            return self._recreate(creation, caller, repeat.entry)
-        except Refused as refused:
-            raise StoreUnavailable("The new id is taken. Try again.") from refused
-        self._hints.see(session)
-        opened = Opened(session_id, flow, session)
-        return Saved(opened, errors_of(opened, change))
 
     def open(self, session_id: str, *, over: bool = False) -> Opened:
         """Read a session, brought to the deployed version of its flow.
@@ -177,7 +131,7 @@ class SessionService:
                 session = outcome
             self._hints.see(session)
             opened = Opened(session_id, self._flows[session.flow], session)
-            return Saved(opened, self._errors(opened, request))
+            return Saved(opened, self.errors(opened, request))
         raise StoreUnavailable(_BUSY)
 
     def delete(self, session_id: str, preconditions: Preconditions) -> None:
@@ -219,59 +173,9 @@ class SessionService:
         """Give the id of a new write."""
         return self._mutations.new(now)
 
-    def _flow_of(self, creation: Creation) -> Flow:
-        if creation.flow is not None:
-            return self._flows.named(creation.flow)
-        default = self._flows[self._default_flow]
-        named = creation.content.document
-        if named is None or named.named_by(default):
-            return default
-        return next((flow for flow in self._flows.values() if named.named_by(flow)), default)
-
-    def _new(self, key: str, flow: Flow, change: Change, mutation: str) -> Session:
-        now = self._clock()
-        deadline = now + self._lifetimes.maximum
-        values = {step: change.values.get(step, {}) for step in flow.step_numbers}
-        kept = {
-            step: {name: value for name, value in fields.items() if value is not None}
-            for step, fields in values.items()
-        }
-        return Session(
-            key=key,
-            flow=flow.name,
-            flow_version=flow.version,
-            version=1,
-            current_step=change.current_step or 1,
-            claimed=change.claim,
-            holding=change.holding,
-            steps=kept,
-            field_versions={step: dict.fromkeys(kept[step], 1) for step in kept},
-            created_at=now,
-            last_activity=now,
-            expires_at=min(now + self._lifetimes.of(flow), deadline),
-            deadline=deadline,
-            mutations=(mutation,),
-        )
-
-    def _entry(
-        self, creation: Creation, caller: Caller, session_id: str, now: int
-    ) -> CreationEntry | None:
-        if creation.key is None:
-            return None
-        return CreationEntry(
-            scope=ids.digest(caller.scope, creation.key, size=32),
-            request=creation.request,
-            sealed_id=ids.seal(session_id, caller.scope, creation.key),
-            now=now,
-            expires_at=now + _KEY_MEMORY,
-        )
-
-    def _recreate(self, creation: Creation, caller: Caller, entry: CreationEntry) -> Saved:
-        if entry.request != creation.request:
-            raise IdempotencyMismatch("This Idempotency-Key created a session of another content.")
-        session_id = ids.unseal(entry.sealed_id, caller.scope, creation.key or "")
-        opened = self.open(session_id, over=True)
-        return Saved(opened, self._errors(opened, creation.content))
+    def remember(self, session: Session) -> None:
+        """Take note of a session as it was just now: the next save guesses better."""
+        self._hints.see(session)
 
     def _guess(self, request: Request) -> Hint:
         """Guess at the flow of a session never seen: the first that the request fits."""
@@ -346,7 +250,7 @@ class SessionService:
         session = self.open(session_id).session
         return replace(self._hints.see(session), content=session)
 
-    def _errors(self, opened: Opened, request: Request) -> tuple[FieldError, ...]:
+    def errors(self, opened: Opened, request: Request) -> tuple[FieldError, ...]:
         """List what is not right with the fields of a request that was applied.
 
         A repeat may come after the flow, or the session's end, has left its fields behind.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from chalicelib.flows.flow import Flow
-from chalicelib.flows.registry import FlowRegistry
 from chalicelib.sessions.model import Caller
 from chalicelib.sessions.requests import Creation, Document, DocumentSave
-from chalicelib.sessions.service import Lifetimes, SessionService
-from tests.support.memory_store import MemoryStore
+from tests.unit.kit import Kit
 
 PAGE = Path(__file__).parents[2] / "docs" / "flows.md"
-DAY = 86_400_000
 
 
 def flows_of_the_page() -> list[Flow]:
@@ -30,22 +26,13 @@ def flows_of_the_page() -> list[Flow]:
 
 def test_a_session_of_the_first_version_goes_on_under_the_second() -> None:
     first, second = flows_of_the_page()
-    store = MemoryStore()
-
-    def service(flow: Flow) -> SessionService:
-        return SessionService(
-            store=store,
-            flows=FlowRegistry([flow]),
-            default_flow="signup",
-            lifetimes=Lifetimes(ttl=None, maximum=30 * DAY, tombstone=7 * DAY),
-            clock=lambda: 1_000_000,
-            random=os.urandom,
-        )
+    before = Kit([first])
+    after = Kit([second], beside=before)
 
     answers = {"name": "Ada", "email": "ada@example.com", "colour": "blue", "nickname": "A"}
     content = DocumentSave(document=Document(name="signupData", fields=answers), current_step=2)
-    created = service(first).create(Creation(content=content), Caller())
-    opened = service(second).open(created.opened.session_id)
+    created = before.creator.create(Creation(content=content), Caller())
+    opened = after.read(created.opened.session_id)
 
     assert opened.session.flow_version == 2
     assert opened.session.steps[1] == {"fullName": "Ada", "email": "ada@example.com"}

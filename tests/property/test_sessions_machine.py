@@ -30,9 +30,9 @@ from chalicelib.errors import (
 )
 from chalicelib.flows.flow import Fieldset, Flow, Step
 from chalicelib.sessions.document import document, union
+from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.model import Status
 from chalicelib.sessions.progress import completed_steps, step_view
-from chalicelib.sessions.service import Lifetimes
 from tests.property.model import FLOWS, HOUR, MAXIMUM, TTL, Model, Told
 from tests.unit.kit import Kit
 

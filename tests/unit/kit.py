@@ -10,12 +10,14 @@ from typing import Any
 from chalicelib.flows import definitions
 from chalicelib.flows.flow import Flow, Step
 from chalicelib.flows.registry import FlowRegistry
+from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer, Kept
 from chalicelib.sessions.ids import session_key
+from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.model import Caller, IdempotencyKey, Session
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.requests import Creation, Document, DocumentSave, StepClear, StepSave
-from chalicelib.sessions.service import Lifetimes, SessionService
+from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.write import Preconditions
 from tests.support.clock import Clock
 from tests.support.memory_store import MemoryStore
@@ -84,6 +86,15 @@ class Kit:
             clock=self.clock,
             random=self.random.randbytes,
         )
+        self.creator = Creator(
+            sessions=self.service,
+            store=self.store,
+            flows=self.flows,
+            default_flow=default_flow or ("project" if "project" in names else names[0]),
+            lifetimes=lifetimes,
+            clock=self.clock,
+            random=self.random.randbytes,
+        )
         self.finalizer = Finalizer(
             sessions=self.service,
             store=self.store,
@@ -110,7 +121,7 @@ class Kit:
         """Create a session."""
         content = save_of(fields, document, current_step, completed)
         creation = Creation(flow=flow, content=content, key=key, request=request)
-        return self.service.create(creation, caller)
+        return self.creator.create(creation, caller)
 
     def save(
         self,

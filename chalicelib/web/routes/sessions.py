@@ -10,6 +10,7 @@ from chalicelib.errors import (
     UnknownFlow,
     UnknownStep,
 )
+from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import progress, step_view, validate, validate_all
@@ -27,7 +28,7 @@ _WRITE_HEADERS = ("If-Match", "Idempotency-Key")
 
 
 def session_endpoints(
-    sessions: SessionService, finalizer: Finalizer, models: DocumentModels
+    creator: Creator, sessions: SessionService, finalizer: Finalizer, models: DocumentModels
 ) -> list[Endpoint]:
     """List the routes of sessions."""
 
@@ -40,7 +41,7 @@ def session_endpoints(
             key=request.idempotency_key,
             request=request.fingerprint(json),
         )
-        saved = sessions.create(creation, request.caller)
+        saved = creator.create(creation, request.caller)
         location = request.location(f"/sessions/{saved.opened.session_id}")
         return saved_reply(saved, 201, {"Location": location})
 

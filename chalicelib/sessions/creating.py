@@ -1,0 +1,123 @@
+"""Starting sessions, once for each Idempotency-Key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.errors import IdempotencyMismatch, StoreUnavailable
+from chalicelib.flows.flow import Flow
+from chalicelib.flows.registry import FlowRegistry
+from chalicelib.sessions import ids
+from chalicelib.sessions.lifetimes import Lifetimes
+from chalicelib.sessions.model import Caller, Session
+from chalicelib.sessions.opened import Opened, Saved
+from chalicelib.sessions.requests import Creation
+from chalicelib.sessions.service import SessionService, errors_of
+from chalicelib.sessions.store import AlreadyCreated, CreationEntry, Refused, SessionStore
+from chalicelib.sessions.write import Change
+
+_KEY_MEMORY = 24 * 60 * 60 * 1000
+"""Milliseconds for which a creation's Idempotency-Key gives the same session."""
+
+
+class Creator:
+    """Makes sessions.
+
+    Parameters
+    ----------
+    clock
+        Milliseconds since the epoch.
+    random
+        Gives that many random bytes, fit for secrets.
+    """
+
+    def __init__(
+        self,
+        *,
+        sessions: SessionService,
+        store: SessionStore,
+        flows: FlowRegistry,
+        default_flow: str,
+        lifetimes: Lifetimes,
+        clock: Callable[[], int],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._sessions = sessions
+        self._store = store
+        self._flows = flows
+        self._default_flow = default_flow
+        self._lifetimes = lifetimes
+        self._clock = clock
+        self._random = random
+
+    def create(self, creation: Creation, caller: Caller) -> Saved:
+        """Start a session; a repeat with the same Idempotency-Key gives the one it made."""
+        flow = self._flow_of(creation)
+        change = creation.content.change(flow, 1)
+        session_id = ids.new_id(self._random(16))
+        mutation = self._sessions.new_mutation(self._clock())
+        session = self._new(ids.session_key(session_id), flow, change, mutation)
+        try:
+            entry = self._entry(creation, caller, session_id, session.created_at)
+            self._store.create(session, mutation, entry)
+        except AlreadyCreated as repeat:
+            return self._recreate(creation, caller, repeat.entry)
+        except Refused as refused:
+            raise StoreUnavailable("The new id is taken. Try again.") from refused
+        self._sessions.remember(session)
+        opened = Opened(session_id, flow, session)
+        return Saved(opened, errors_of(opened, change))
+
+    def _flow_of(self, creation: Creation) -> Flow:
+        if creation.flow is not None:
+            return self._flows.named(creation.flow)
+        default = self._flows[self._default_flow]
+        named = creation.content.document
+        if named is None or named.named_by(default):
+            return default
+        return next((flow for flow in self._flows.values() if named.named_by(flow)), default)
+
+    def _new(self, key: str, flow: Flow, change: Change, mutation: str) -> Session:
+        now = self._clock()
+        deadline = now + self._lifetimes.maximum
+        values = {step: change.values.get(step, {}) for step in flow.step_numbers}
+        kept = {
+            step: {name: value for name, value in fields.items() if value is not None}
+            for step, fields in values.items()
+        }
+        return Session(
+            key=key,
+            flow=flow.name,
+            flow_version=flow.version,
+            version=1,
+            current_step=change.current_step or 1,
+            claimed=change.claim,
+            holding=change.holding,
+            steps=kept,
+            field_versions={step: dict.fromkeys(kept[step], 1) for step in kept},
+            created_at=now,
+            last_activity=now,
+            expires_at=min(now + self._lifetimes.of(flow), deadline),
+            deadline=deadline,
+            mutations=(mutation,),
+        )
+
+    def _entry(
+        self, creation: Creation, caller: Caller, session_id: str, now: int
+    ) -> CreationEntry | None:
+        if creation.key is None:
+            return None
+        return CreationEntry(
+            scope=ids.digest(caller.scope, creation.key, size=32),
+            request=creation.request,
+            sealed_id=ids.seal(session_id, caller.scope, creation.key),
+            now=now,
+            expires_at=now + _KEY_MEMORY,
+        )
+
+    def _recreate(self, creation: Creation, caller: Caller, entry: CreationEntry) -> Saved:
+        if entry.request != creation.request:
+            raise IdempotencyMismatch("This Idempotency-Key created a session of another content.")
+        session_id = ids.unseal(entry.sealed_id, caller.scope, creation.key or "")
+        opened = self._sessions.open(session_id, over=True)
+        return Saved(opened, self._sessions.errors(opened, creation.content))
