@@ -10,9 +10,16 @@
     │   ├── MethodNotAllowed
     │   └── UnsupportedMediaType
     ├── TooLarge                  the body, or what the session would become
+    ├── Unauthenticated           a token that is not valid, or none where one is needed
+    ├── Forbidden                 the caller's roles do not allow it
+    ├── ClientMismatch            another kind of client than those the session knows
+    ├── LimitExceeded             too often in this minute; carries the limit
+    │   ├── RateLimited           creations
+    │   └── TooManyAttempts       lookups of ids that are not there
     ├── NotFound                  never issued, deleted, or not the caller's
     ├── SessionGone               the session is over
     │   ├── Expired               carries when, and the flow
+    │   │   └── LinkGone          a link to go on elsewhere: used, too old, or not for the caller
     │   └── Finalized             carries the record's id
     ├── PreconditionFailed        someone else wrote first; nothing was stored
     │   ├── VersionMismatch       If-Match; carries the current session
@@ -20,6 +27,7 @@
     ├── Incomplete                finalizing needs every step complete
     ├── IdempotencyMismatch       the key was used before, for something else
     └── StoreUnavailable          the outcome is unknown or nothing happened; try again
+        └── KeysUnavailable       keys that are needed first, an issuer's or our own
 
 The tree knows nothing of HTTP: ``chalicelib.web.problems`` maps it, by method
 resolution order, to RFC 9457 problem details. ``detail`` is a fixed text or made of
@@ -102,6 +110,57 @@ class TooLarge(StepwellError):
     """The body, or the session it would make, is over its limit; nothing was stored."""
 
 
+class Unauthenticated(StepwellError):
+    """A token that is not valid, or none where one is needed; why is not told."""
+
+
+class Forbidden(StepwellError):
+    """The caller is known, and may not do this."""
+
+
+class ClientMismatch(StepwellError):
+    """An anonymous session, asked for by another kind of client than those it knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A limit, and where a caller stands with it.
+
+    Parameters
+    ----------
+    quota
+        What is allowed in one window.
+    window
+        Seconds.
+    remaining
+        What is still allowed in this window.
+    resets_in
+        Seconds until the next window, at least 1.
+    """
+
+    name: str
+    quota: int
+    window: int
+    remaining: int
+    resets_in: int
+
+
+class LimitExceeded(StepwellError):
+    """The caller did something too often; nothing was done."""
+
+    def __init__(self, limit: Limit) -> None:
+        super().__init__()
+        self.limit = limit
+
+
+class RateLimited(LimitExceeded):
+    """Too many creations."""
+
+
+class TooManyAttempts(LimitExceeded):
+    """Too many lookups of ids that are not there."""
+
+
 class NotFound(StepwellError):
     """Never issued, deleted, or not the caller's: on purpose one error."""
 
@@ -116,15 +175,27 @@ class Expired(SessionGone):
     Parameters
     ----------
     expired_at
-        Milliseconds since the epoch.
+        Milliseconds since the epoch; None: not told.
     flow
         Name of the session's flow, so that a client can start it again.
     """
 
-    def __init__(self, expired_at: int, flow: str) -> None:
-        super().__init__("The session has expired and its data is gone.")
+    def __init__(
+        self,
+        expired_at: int | None,
+        flow: str | None,
+        detail: str = "The session has expired and its data is gone.",
+    ) -> None:
+        super().__init__(detail)
         self.expired_at = expired_at
         self.flow = flow
+
+
+class LinkGone(Expired):
+    """A link that nobody can use (any more), or not this caller: on purpose one error."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, "The link was used before, is too old, or is not yours.")
 
 
 class Finalized(SessionGone):
@@ -193,3 +264,7 @@ class StoreUnavailable(StepwellError):
     def __init__(self, detail: str = "", *, reason: str = "") -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class KeysUnavailable(StoreUnavailable):
+    """Keys without which nothing can be checked could not be fetched."""

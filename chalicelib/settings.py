@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.IGNORECASE)
 _TABLE = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
+_KEY_SOURCE = re.compile(r"(ssm|secretsmanager|file):\S.*")
+_URL = re.compile(
+    r"https://[^\s/]+(/\S*)?|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/\S*)?"
+)
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 ANY_ORIGIN = "*"
 
@@ -30,6 +34,19 @@ class Settings:
         For which a session that is over is remembered.
     allowed_origins
         Origins that browsers may call from; ``("*",)``: any.
+    jwt_issuer
+        Whose bearer tokens are taken; None: nobody's.
+    jwt_audience
+        A token must be meant for one of these.
+    jwks_url
+        Where the issuer publishes its keys.
+    jwt_tenant_claim, jwt_roles_claim
+        Names of the claims that tell the user's tenant and roles.
+    resume_link_ttl
+        For which a link to go on elsewhere can be used.
+    key_source
+        Where the keys of keyed hashes and of sealed ids are: ``ssm:NAME``,
+        ``secretsmanager:NAME``, ``file:PATH``; None: a file that is made where there is none.
     """
 
     sessions_table: str = "stepwell-sessions"
@@ -44,6 +61,13 @@ class Settings:
     default_flow: str = "project"
     debug_header: bool = False
     bind_user_agent: bool = True
+    jwt_issuer: str | None = None
+    jwt_audience: tuple[str, ...] = ()
+    jwks_url: str | None = None
+    jwt_tenant_claim: str = "tenant"
+    jwt_roles_claim: str = "roles"
+    resume_link_ttl: int = 1_800
+    key_source: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -67,11 +91,19 @@ class Settings:
             "DEFAULT_FLOW": _text,
             "DEBUG_HEADER": _truth,
             "BIND_USER_AGENT": _truth,
+            "JWT_ISSUER": _text,
+            "JWT_AUDIENCE": _list,
+            "JWKS_URL": _url,
+            "JWT_TENANT_CLAIM": _text,
+            "JWT_ROLES_CLAIM": _text,
+            "RESUME_LINK_TTL": _positive,
+            "KEY_SOURCE": _source,
         }
         given = {name: environment.get(name, "").strip() for name in readers}
         values = {
             name.lower(): readers[name](name, value) for name, value in given.items() if value
         }
+        _complete_issuer(values)
         return cls(**values)  # type: ignore[arg-type]
 
 
@@ -99,6 +131,39 @@ def _truth(name: str, value: str) -> bool:
     if value.lower() not in _TRUTH:
         raise _refuse(name, value, "true or false")
     return _TRUTH[value.lower()]
+
+
+def _list(_: str, value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _url(name: str, value: str) -> str:
+    if not _URL.fullmatch(value):
+        raise _refuse(name, value, "an https URL (http on this machine alone)")
+    return value
+
+
+def _source(name: str, value: str) -> str:
+    if not _KEY_SOURCE.fullmatch(value):
+        raise _refuse(name, value, "ssm:NAME, secretsmanager:NAME or file:PATH")
+    return value
+
+
+def _complete_issuer(values: dict[str, object]) -> None:
+    """Give an issuer the place where its keys usually are; what it cannot do without must be there.
+
+    A token that is not meant for us is somebody's key to another house: no audience, no tokens.
+    """
+    issuer = values.get("jwt_issuer")
+    if issuer is None:
+        return
+    if not values.get("jwt_audience"):
+        raise SettingsError("JWT_AUDIENCE must be set where JWT_ISSUER is")
+    if "jwks_url" not in values:
+        usual = f"{str(issuer).rstrip('/')}/.well-known/jwks.json"
+        if not _URL.fullmatch(usual):
+            raise SettingsError("JWKS_URL must be set: JWT_ISSUER is no https URL")
+        values["jwks_url"] = usual
 
 
 def _origins(name: str, value: str) -> tuple[str, ...]:

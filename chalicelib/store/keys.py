@@ -6,8 +6,11 @@ Sessions table (TTL on ``ttl``, stream of old and new images)
 partition key ``pk``        sort ``sk``  item                                          ttl
 ==========================  ===========  ============================================  =======
 ``S#<digest of the id>``    ``S``        a session, or the tombstone of one            expiry
+``S#<digest of the id>``    ``L#<...>``  a link to go on elsewhere, by its digest      its own
 ``S#<digest of the id>``    ``O#<id>``   an event waiting for delivery (outbox)        30 days
 ``I#<digest>``              ``I``        a creation with an Idempotency-Key            24 h
+``U#<owner's digest>``      any          what a user has selected                      none
+``Q#<counter>``             ``Q``        attempts in one window, see ``counters.py``    6 min
 ``HEALTH``                  ``HEALTH``   never written; what the health check reads    none
 ==========================  ===========  ============================================  =======
 
@@ -19,6 +22,13 @@ Records table (no TTL)
 
 Index ``expiry`` of the sessions table: hash key ``b`` (see ``expiry_bucket``), keys only. The
 bucket is an hour wide, so an ordinary save leaves it as it is and costs the index nothing.
+
+Index ``owner`` of the sessions table: hash key ``g``, the owner's digest, which sessions of
+nobody lack; range key ``j``: ``a`` and the time at which an active session became the owner's,
+``x`` on its tombstone. Keys only, and no save touches them.
+
+Index ``owner`` of the records table: hash key ``o``, range key ``z``, the time of finalizing;
+keys only.
 """
 
 from __future__ import annotations
@@ -26,6 +36,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 Key = dict[str, dict[str, str]]
+
+LINK = "L#"
+HISTORY = "H#"
+OUTBOX = "O#"
+"""How the sort keys of a session's companions begin."""
+
+ENDED = "x"
+"""Range key of the index ``owner`` on a tombstone."""
 
 SHARDS = 8
 """Partitions over which the sessions that expire in one hour are spread."""
@@ -38,9 +56,14 @@ def session(key: str) -> Key:
     return _key(f"S#{key}", "S")
 
 
+def link(session_key: str, digest: str) -> Key:
+    """Key of a link to a session."""
+    return _key(f"S#{session_key}", f"{LINK}{digest}")
+
+
 def outbox(session_key: str, event_id: str) -> Key:
     """Key of an event of a session that waits for delivery."""
-    return _key(f"S#{session_key}", f"O#{event_id}")
+    return _key(f"S#{session_key}", f"{OUTBOX}{event_id}")
 
 
 def creation(scope: str) -> Key:
@@ -53,7 +76,22 @@ def record(record_id: str) -> Key:
     return _key(f"R#{record_id}", "R")
 
 
+def user(owner: str) -> str:
+    """Partition of what is kept about a user and of no session: selections."""
+    return f"U#{owner}"
+
+
+def counter(name: str) -> Key:
+    """Key of the attempts that are counted under a name, a window's for example."""
+    return _key(f"Q#{name}", "Q")
+
+
 HEALTH: Key = {"pk": {"S": "HEALTH"}, "sk": {"S": "HEALTH"}}
+
+
+def place(since: int) -> str:
+    """Give the range key of the index ``owner`` for an active session: sorts by time."""
+    return f"a{since:013}"
 
 
 def expiry_bucket(key: str, expires_at: int) -> str:

@@ -30,6 +30,15 @@ class Kind:
     headers: Members = lambda _: {}
 
 
+def limit_headers(limit: errors.Limit) -> dict[str, str]:
+    """Give Retry-After and the fields of draft-ietf-httpapi-ratelimit-headers-11."""
+    return {
+        "Retry-After": str(limit.resets_in),
+        "RateLimit-Policy": f'"{limit.name}";q={limit.quota};w={limit.window}',
+        "RateLimit": f'"{limit.name}";r={limit.remaining};t={limit.resets_in}',
+    }
+
+
 KINDS: Mapping[type[BaseException], Kind] = {
     errors.InvalidRequest: Kind(
         400,
@@ -57,12 +66,37 @@ KINDS: Mapping[type[BaseException], Kind] = {
         415, "unsupported-media-type", "The body must be JSON in UTF-8"
     ),
     errors.TooLarge: Kind(413, "too-large", "The request or the session is too large"),
+    errors.Unauthenticated: Kind(
+        401,
+        "unauthenticated",
+        "A valid access token is needed",
+        # RFC 9110, 15.5.2: a 401 says how to do better.
+        headers=lambda _: {"WWW-Authenticate": "Bearer"},
+    ),
+    errors.Forbidden: Kind(403, "forbidden", "This is not allowed"),
+    errors.ClientMismatch: Kind(403, "client-mismatch", "The session belongs to another client"),
+    errors.RateLimited: Kind(
+        429,
+        "rate-limited",
+        "Too many sessions were created from this address",
+        headers=lambda error: limit_headers(error.limit),
+    ),
+    errors.TooManyAttempts: Kind(
+        429,
+        "too-many-attempts",
+        "Too many unknown ids were asked for from this address",
+        headers=lambda error: limit_headers(error.limit),
+    ),
     errors.NotFound: Kind(404, "not-found", "There is nothing here"),
     errors.Expired: Kind(
         410,
         "expired",
-        "The session has expired",
-        lambda error: {"expiredAt": iso(error.expired_at), "flow": error.flow},
+        "What was asked for has expired",
+        lambda error: (
+            {}
+            if error.expired_at is None
+            else {"expiredAt": iso(error.expired_at), "flow": error.flow}
+        ),
     ),
     errors.Finalized: Kind(
         409,

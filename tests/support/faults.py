@@ -5,9 +5,9 @@
         store.write(...)
     assert faults.sent == ["UpdateItem"] * 3
 
-What stands in the plan meets the requests in their order; requests after that pass. A lost
-answer is lost after the commit: the request is sent, and botocore then sees what it sees
-when the connection breaks before the answer is there.
+What stands in the plan meets the requests in their order; requests after that pass, but for
+the answers that ``lose_every`` loses. A lost answer is lost after the commit: the request is
+sent, and botocore then sees what it sees when the connection breaks before the answer is there.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Faults:
         self.sent: list[str] = []
         self._client = client
         self._plan: deque[Fault] = deque()
+        self._every: int | None = None
+        self._met: set[bytes | str] = set()
         self._lock = Lock()
         self._line = URLLib3Session()
 
@@ -74,12 +76,17 @@ class Faults:
         """Lose the next answers; call ``then`` after each, before the client hears of it."""
 
         def lost(request: AWSRequest) -> None:
-            self._line.send(request)
-            if then is not None:
-                then()
-            raise ConnectionClosedError(endpoint_url=str(request.url))
+            self._lose(request, then)
 
         return self._add(count, lost)
+
+    def lose_every(self, nth: int) -> Self:
+        """From now on, lose the answer to every nth new request, and never to its repeat.
+
+        What is told apart is the text: two requests that mean two things must differ in it.
+        """
+        self._every = nth
+        return self
 
     def break_off(self, count: int = 1) -> Self:
         """Break the connection in the middle of the next answers."""
@@ -135,6 +142,12 @@ class Faults:
         """Answer the next requests with DynamoDB's own failure."""
         return self.answer(500, "InternalServerError", count)
 
+    def _lose(self, request: AWSRequest, then: Callable[[], object] | None = None) -> None:
+        self._line.send(request)
+        if then is not None:
+            then()
+        raise ConnectionClosedError(endpoint_url=str(request.url))
+
     def _add(self, count: int, fault: Fault) -> Self:
         self._plan.extend([fault] * count)
         return self
@@ -144,8 +157,15 @@ class Faults:
         operation = (target.decode() if isinstance(target, bytes) else target).partition(".")[2]
         with self._lock:
             self.sent.append(operation)
-            fault = self._plan.popleft() if self._plan else None
+            fault = self._plan.popleft() if self._plan else self._usual(request)
         return fault(request) if fault is not None else None
+
+    def _usual(self, request: AWSRequest) -> Fault | None:
+        """Choose what meets a request that the plan says nothing of."""
+        if self._every is None or request.body in self._met:
+            return None
+        self._met.add(request.body)
+        return None if len(self._met) % self._every else self._lose
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 
 from chalicelib.bootstrap import Parts, build
 from chalicelib.settings import Settings, SettingsError
+from tests.support.keys import keys
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,12 +29,21 @@ DEFAULTS: dict[str, Any] = {
     "DEFAULT_FLOW": "project",
     "DEBUG_HEADER": False,
     "BIND_USER_AGENT": True,
+    "JWT_ISSUER": None,
+    "JWT_AUDIENCE": (),
+    "JWKS_URL": None,
+    "JWT_TENANT_CLAIM": "tenant",
+    "JWT_ROLES_CLAIM": "roles",
+    "RESUME_LINK_TTL": 1_800,
+    "KEY_SOURCE": None,
 }
 
-SECONDS = ["SESSION_TTL", "SESSION_MAX_LIFETIME", "SESSION_TOMBSTONE_TTL"]
+SECONDS = ["SESSION_TTL", "SESSION_MAX_LIFETIME", "SESSION_TOMBSTONE_TTL", "RESUME_LINK_TTL"]
 COUNTS = ["SESSION_CLEANUP_INTERVAL", "SESSION_RATE_LIMIT", "SESSION_MAX_ATTEMPTS"]
 TABLES = ["SESSIONS_TABLE", "RECORDS_TABLE"]
 SWITCHES = ["DEBUG_HEADER", "BIND_USER_AGENT"]
+CLAIMS = ["JWT_TENANT_CLAIM", "JWT_ROLES_CLAIM"]
+ISSUER = {"JWT_ISSUER": "https://issuer.test/", "JWT_AUDIENCE": "stepwell"}
 
 GOOD: list[tuple[str, str, Any]] = [
     *[(name, "abc", "abc") for name in TABLES],
@@ -51,6 +61,22 @@ GOOD: list[tuple[str, str, Any]] = [
         ("http://a.test:8080", "https://b.test"),
     ),
     ("DEFAULT_FLOW", "onboarding", "onboarding"),
+    ("JWT_AUDIENCE", "stepwell", ("stepwell",)),
+    ("JWT_AUDIENCE", "https://api.test/, b c,", ("https://api.test/", "b c")),
+    *[
+        ("JWKS_URL", url, url)
+        for url in (
+            *("https://a.test", "https://a.test/", "https://a.test:8443/keys?kind=sig"),
+            *("http://127.0.0.1:8000/_local/jwks.json", "http://localhost/k", "http://[::1]:80/k"),
+        )
+    ],
+    *[(name, "org", "org") for name in CLAIMS],
+    *[(name, "https://a.test/org", "https://a.test/org") for name in CLAIMS],
+    *[(name, "cognito:groups", "cognito:groups") for name in CLAIMS],
+    *[
+        ("KEY_SOURCE", source, source)
+        for source in ("ssm:/stepwell/dev/keys", "secretsmanager:stepwell", "file:/run/my keys")
+    ],
 ]
 
 BAD: list[tuple[str, str]] = [
@@ -67,6 +93,19 @@ BAD: list[tuple[str, str]] = [
             *(",", "app.example.com", "https://a.test/", "https://a.test/path", "ftp://a.test"),
             *("*,https://a.test", "https://*.a.test", "https://a.test b", "null", "https://"),
         )
+    ],
+    *[
+        ("JWKS_URL", value)
+        for value in (
+            *("a.test", "/jwks.json", "file:///etc/keys", "http://a.test/k", "ftp://a.test/k"),
+            *("https://", "https:///k", "https://a test/k", "https://a.test/a b"),
+            *("http://127.0.0.1.a.test/k", "http://localhost.a.test/k", "http://127.0.0.1@a.test"),
+            *("http://127.0.0.2/k", "http://127.0.0.1:123456/k"),
+        )
+    ],
+    *[
+        ("KEY_SOURCE", value)
+        for value in ("keys", "ssm", "ssm:", "ssm: keys", "env:KEYS", "/run/keys", "SSM:/keys")
     ],
 ]
 
@@ -103,10 +142,49 @@ def test_a_value_of_several_lines_still_makes_one_line() -> None:
     assert len(str(refusal.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("issuer", "url"),
+    [
+        ("https://issuer.test", "https://issuer.test/.well-known/jwks.json"),
+        ("https://issuer.test/", "https://issuer.test/.well-known/jwks.json"),
+        ("https://a.test/realms/b", "https://a.test/realms/b/.well-known/jwks.json"),
+        ("http://127.0.0.1:8000/_local", "http://127.0.0.1:8000/_local/.well-known/jwks.json"),
+    ],
+)
+def test_an_issuers_keys_are_where_they_usually_are(issuer: str, url: str) -> None:
+    settings = Settings.from_environment({**ISSUER, "JWT_ISSUER": issuer})
+    # The issuer itself stays as it was written: tokens name it in just this way.
+    assert (settings.jwt_issuer, settings.jwks_url) == (issuer, url)
+
+
+@pytest.mark.parametrize("issuer", ["https://issuer.test", "issuer.test", "http://issuer.test"])
+def test_or_where_the_operator_says(issuer: str) -> None:
+    url = "https://keys.test/"
+    settings = Settings.from_environment({**ISSUER, "JWT_ISSUER": issuer, "JWKS_URL": url})
+    assert (settings.jwt_issuer, settings.jwks_url) == (issuer, url)
+
+
+@pytest.mark.parametrize("issuer", ["issuer.test", "http://issuer.test", "urn:issuer"])
+def test_an_issuer_that_is_no_address_needs_one_for_its_keys(issuer: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWKS_URL must be set: JWT_ISSUER is no https URL$"):
+        Settings.from_environment({**ISSUER, "JWT_ISSUER": issuer})
+
+
+@pytest.mark.parametrize("audience", ["", " ", ",", " , "])
+def test_an_issuer_without_an_audience_is_refused(audience: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_AUDIENCE must be set where JWT_ISSUER is$"):
+        Settings.from_environment({**ISSUER, "JWT_AUDIENCE": audience})
+
+
+def test_without_an_issuer_nothing_is_made_up() -> None:
+    settings = Settings.from_environment({"JWT_AUDIENCE": "stepwell", "JWT_ISSUER": " "})
+    assert (settings.jwt_issuer, settings.jwks_url) == (None, None)
+
+
 def test_a_default_flow_that_is_not_deployed_is_refused() -> None:
     settings = Settings.from_environment({"DEFAULT_FLOW": "prospect"})
     with pytest.raises(SettingsError, match=r"^DEFAULT_FLOW .*onboarding, project, schedule"):
-        build(Parts(settings=settings, client=object()))
+        build(Parts(settings=settings, client=object(), keys=keys))
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -129,7 +207,14 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SESSION_TTL", "a day"), ("DEFAULT_FLOW", "nowhere"), ("ALLOWED_ORIGINS", "example.com")],
+    [
+        ("SESSION_TTL", "a day"),
+        ("DEFAULT_FLOW", "nowhere"),
+        ("ALLOWED_ORIGINS", "example.com"),
+        ("JWT_ISSUER", "https://issuer.test/"),
+        ("JWKS_URL", "http://issuer.test/jwks.json"),
+        ("KEY_SOURCE", "nowhere"),
+    ],
 )
 def test_a_bad_value_stops_the_whole_start_with_one_line(name: str, value: str) -> None:
     stopped = start(**{name: value})

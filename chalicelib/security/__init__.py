@@ -1,0 +1,1 @@
+"""Principals, tokens, keys and limits: who may do what, and how often."""

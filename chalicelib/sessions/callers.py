@@ -1,0 +1,33 @@
+"""Who is asking, as far as sessions are concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who is asking: a user, or somebody who holds a session's id.
+
+    Parameters
+    ----------
+    owner
+        Digest of the user and the tenant; None: anonymous.
+    clients
+        Keyed hashes of the kind of client, by each key in use, the newest first.
+    bound
+        Whether an anonymous session answers none but the kinds of client that it knows.
+    addresses
+        Keyed hashes of the network address, likewise.
+    shown
+        By what an Idempotency-Key is the caller's: the same key of someone else is another.
+    request_id
+        By which the operator finds the request in the log.
+    """
+
+    owner: str | None = None
+    clients: tuple[str, ...] = ("",)
+    bound: bool = True
+    addresses: tuple[str, ...] = ("",)
+    shown: tuple[str, ...] = ()
+    request_id: str = ""
