@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 STAGE ?= dev
+DO ?= show
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -20,7 +21,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check fix lock lock-check bench package deploy clean
+.PHONY: help setup run test check fix lock lock-check bench package deploy keys clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ package: $(READY) ## dist/deployment.zip and dist/sam.json (STAGE=dev)
 
 deploy: $(READY) ## deploy to AWS (STAGE=dev)
 	@$(BIN)/python -m infra.deploy --stage $(STAGE)
+
+keys: $(READY) ## a stage's keys on AWS (STAGE=dev DO=show|create|add|promote|drop, NOW=1: at once)
+	@$(BIN)/python -m infra.keys --stage $(STAGE) $(DO) $(if $(NOW),--now)
 
 clean: ## remove all that these commands made
 	@rm -rf $(VENV) .cache dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .chalice/deployments

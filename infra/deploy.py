@@ -1,13 +1,12 @@
-"""Deploys a stage: the stack of the tables, then the functions and the API.
+"""Deploys a stage: the stack of the tables, its keys, then the functions and the API.
 
-``python -m infra.deploy --stage dev``. Both parts can be repeated: the stack is created or
-updated as needed, and Chalice updates what it has deployed before.
+``python -m infra.deploy --stage dev``. All parts can be repeated: the stack is created or
+updated as needed, keys that are there stay, and Chalice updates what it has deployed before.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +15,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra import keys
+from infra.stages import StageError, environment_of
 from infra.tables import RECORDS_PARAMETER, SESSIONS_PARAMETER
 
 _ROOT = Path(__file__).parent.parent
 _TEMPLATE = _ROOT / "infra" / "template.yaml"
-_CONFIG = _ROOT / ".chalice" / "config.json"
 _NO_CHANGES = "No updates are to be performed"
-
-
-class DeployError(Exception):
-    """The deployment cannot go on; the message says why, in one line."""
 
 
 def main() -> None:
@@ -39,7 +35,8 @@ def main() -> None:
             f"Deploying stage {stage} to account {_account()}: tables {', '.join(tables.values())}"
         )
         print(f"Stack {stack_name(stage)}: {deploy_stack(boto3.client('cloudformation'), stage)}")
-    except (DeployError, BotoCoreError, ClientError) as error:
+        print(deploy_keys(boto3.client("ssm"), stage))
+    except (StageError, BotoCoreError, ClientError) as error:
         sys.exit(f"stepwell: {error}")
     chalice = Path(sys.executable).with_name("chalice")
     sys.exit(
@@ -54,12 +51,7 @@ def stack_name(stage: str) -> str:
 
 def tables_of(stage: str) -> dict[str, str]:
     """Read a stage's table names from Chalice's configuration, by the stack's parameters."""
-    stages = json.loads(_CONFIG.read_text())["stages"]
-    if stage not in stages:
-        raise DeployError(
-            f"there is no stage {stage!r}; .chalice/config.json has {', '.join(stages)}"
-        )
-    environment = stages[stage]["environment_variables"]
+    environment = environment_of(stage)
     return {
         SESSIONS_PARAMETER: environment["SESSIONS_TABLE"],
         RECORDS_PARAMETER: environment["RECORDS_TABLE"],
@@ -92,6 +84,14 @@ def deploy_stack(client: Any, stage: str) -> str:
         return "unchanged"
     client.get_waiter("stack_update_complete").wait(StackName=stack_name(stage))
     return "updated"
+
+
+def deploy_keys(client: Any, stage: str) -> str:
+    """Make the stage's keys where they are ours to make, and missing; tell what was done."""
+    source = environment_of(stage).get("KEY_SOURCE", "")
+    if source and not source.startswith(keys.SSM):
+        return f"Keys {source}: not ours to make"
+    return keys.create(keys.Parameter(client, keys.parameter_of(stage)))
 
 
 def _account() -> str:

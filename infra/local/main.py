@@ -24,6 +24,7 @@ from infra.tables import create_tables
 
 if TYPE_CHECKING:
     from infra.local.application import Application
+    from infra.local.issuer import LocalIssuer
 
 DEMO_FOLDER: Final = Path(__file__).resolve().parents[2] / "client" / "demo"
 DEFAULT_PORT: Final = 8000
@@ -72,9 +73,17 @@ def _serve(
         endpoint = environ.get(DYNAMODB_ENDPOINT)
         point_at(endpoint or _start_engine(stack), environ)
         _create_missing_tables(environ[DYNAMODB_ENDPOINT], settings)
+        issuer = None
+        if settings.jwt_issuer is None:
+            issuer = _issuer(listener, settings)
+            environ.update(issuer.environment)
         application = load()
         server = LocalServer(
-            application.gateway(), static_dir, application.functions, listener=listener
+            application.gateway(),
+            static_dir,
+            application.functions,
+            local=issuer.endpoints if issuer else {},
+            listener=listener,
         )
         stack.enter_context(server)
         _announce(server.url, endpoint)
@@ -122,6 +131,17 @@ def _create_missing_tables(endpoint: str, settings: Settings) -> None:
         raise StartFailed(f"no tables at {endpoint}: {reason}") from error
     finally:
         client.close()
+
+
+def _issuer(listener: socket.socket, settings: Settings) -> LocalIssuer:
+    # Whoever names an issuer of their own needs neither this one nor its cryptography.
+    from infra.local.issuer import LocalIssuer
+
+    return LocalIssuer(
+        f"http://{HOST}:{listener.getsockname()[1]}",
+        tenant_claim=settings.jwt_tenant_claim,
+        roles_claim=settings.jwt_roles_claim,
+    )
 
 
 def _load_application() -> Application:

@@ -11,7 +11,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.deploy import DeployError, deploy_stack, tables_of
+from infra.deploy import deploy_keys, deploy_stack, tables_of
+from infra.stages import StageError
 
 
 @pytest.fixture
@@ -44,8 +45,32 @@ def test_deploying_again_keeps_what_is_there() -> None:
     assert table("stepwell-dev-records")["CreationDateTime"] == created
 
 
+@pytest.mark.usefixtures("aws")
+def test_keys_are_made_once() -> None:
+    client = boto3.client("ssm")
+    assert deploy_keys(client, "dev") == "Keys /stepwell/dev/keys: created"
+    made = client.get_parameter(Name="/stepwell/dev/keys")["Parameter"]
+    assert made["Type"] == "SecureString"
+    assert deploy_keys(client, "dev") == "Keys /stepwell/dev/keys: there already, unchanged"
+    assert client.get_parameter(Name="/stepwell/dev/keys")["Parameter"] == made
+
+
+def test_keys_that_are_kept_elsewhere_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "infra.deploy.environment_of", lambda _: {"KEY_SOURCE": "secretsmanager:keys"}
+    )
+    assert deploy_keys(None, "dev") == "Keys secretsmanager:keys: not ours to make"
+
+
+def test_a_stage_without_keys_is_not_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("deploy", "keys"):
+        monkeypatch.setattr(f"infra.{module}.environment_of", lambda _: {})
+    with pytest.raises(StageError, match="KEY_SOURCE of stage dev"):
+        deploy_keys(None, "dev")
+
+
 def test_a_stage_that_is_not_configured_is_named() -> None:
-    with pytest.raises(DeployError, match="there is no stage 'staging'"):
+    with pytest.raises(StageError, match="there is no stage 'staging'"):
         tables_of("staging")
 
 

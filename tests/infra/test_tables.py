@@ -173,14 +173,20 @@ class TestCreating:
         }
         assert table["LatestStreamArn"]
 
-    def test_the_expiry_index_holds_keys_only(self, engine: Any, names: Names) -> None:
+    @pytest.mark.parametrize(
+        ("table", "indexes"),
+        [("sessions", {"expiry": ["b"], "owner": ["g", "j"]}), ("records", {"owner": ["o", "z"]})],
+    )
+    def test_the_indexes_hold_keys_only(
+        self, engine: Any, names: Names, table: str, indexes: dict[str, list[str]]
+    ) -> None:
         create_tables(engine, **names)
-        [index] = engine.describe_table(TableName=names["sessions"])["Table"][
-            "GlobalSecondaryIndexes"
-        ]
-        assert index["IndexName"] == "expiry"
-        assert index["KeySchema"] == [{"AttributeName": "b", "KeyType": "HASH"}]
-        assert index["Projection"]["ProjectionType"] == "KEYS_ONLY"
+        made = engine.describe_table(TableName=names[table])["Table"]["GlobalSecondaryIndexes"]
+        assert {
+            index["IndexName"]: [key["AttributeName"] for key in index["KeySchema"]]
+            for index in made
+        } == indexes
+        assert {index["Projection"]["ProjectionType"] for index in made} == {"KEYS_ONLY"}
 
     def test_records_are_protected_against_deletion(self, engine: Any, names: Names) -> None:
         create_tables(engine, **names)
