@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 
@@ -15,14 +15,27 @@ from chalicelib.errors import UnknownFlow
 from chalicelib.flows import definitions
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.observability import Log
+from chalicelib.security.identity import Identifier
+from chalicelib.security.keys import KeyRing, Keys
+from chalicelib.security.limits import CounterStore, Limiter
+from chalicelib.security.marks import Marks
+from chalicelib.security.sealing import Sealer
+from chalicelib.security.tokens import TokenVerifier, token_verifier
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer
 from chalicelib.sessions.lifetimes import Lifetimes
+from chalicelib.sessions.links import Linker, LinkStore
+from chalicelib.sessions.owned import OwnerStore, OwnSessions, Seals
 from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.store import SessionStore
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.store.calls import Calls, one_request, stop_trace, trace
 from chalicelib.store.client import dynamodb_client
+from chalicelib.store.counters import DynamoCounterStore
+from chalicelib.store.links import DynamoLinkStore
+from chalicelib.store.owned import DynamoOwnerStore
+from chalicelib.store.secrets import key_source
 from chalicelib.store.sessions import DynamoSessionStore
 from chalicelib.web.app import Application, create_application
 from chalicelib.web.cors import Cors
@@ -30,6 +43,8 @@ from chalicelib.web.dispatch import Dispatcher
 from chalicelib.web.documents import DocumentModels
 from chalicelib.web.openapi import openapi_document
 from chalicelib.web.routes.flows import flow_endpoints
+from chalicelib.web.routes.links import link_endpoints
+from chalicelib.web.routes.owners import owner_endpoints
 from chalicelib.web.routes.records import record_endpoints
 from chalicelib.web.routes.service import service_endpoints
 from chalicelib.web.routes.sessions import session_endpoints
@@ -41,12 +56,24 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stores:
+    """What is stored, by what it is asked for."""
+
+    sessions: SessionStore
+    links: LinkStore
+    owners: OwnerStore
+    counters: CounterStore
+
+
 @dataclass(kw_only=True)
 class Parts:
     """What the application is made of, where a test hands in its own; None: the real one."""
 
     settings: Settings
-    store: SessionStore | None = None
+    stores: Stores | None = None
+    keys: Callable[[], Keys] | None = None
+    tokens: TokenVerifier | None = None
     client: Any = None
     flows: FlowRegistry | None = None
     clock: Callable[[], int] = clock
@@ -70,52 +97,120 @@ def build(parts: Parts) -> Application:
         default_flow = flows.named(settings.default_flow).name
     except UnknownFlow as error:
         raise SettingsError(f"DEFAULT_FLOW names no flow. {error.detail}") from error
-    store = parts.store or dynamodb_store(settings, parts.client)
+    stores = parts.stores or dynamodb_stores(settings, parts.client)
+    log = parts.log or Log()
+    audit = _Auditor(log)
+    keys = parts.keys or KeyRing(_key_source(settings), parts.clock)
+    marks, sealer = Marks(keys), Sealer(keys, parts.clock)
+    limiter = Limiter(
+        stores.counters,
+        parts.clock,
+        parts.random,
+        creations=settings.session_rate_limit,
+        lookups=settings.session_max_attempts,
+    )
     lifetimes = _lifetimes(settings)
     sessions = SessionService(
-        store=store,
+        store=stores.sessions,
         flows=flows,
         default_flow=default_flow,
         lifetimes=lifetimes,
         clock=parts.clock,
         random=parts.random,
+        audit=audit,
     )
     creator = Creator(
         sessions=sessions,
-        store=store,
+        store=stores.sessions,
         flows=flows,
         default_flow=default_flow,
         lifetimes=lifetimes,
         clock=parts.clock,
         random=parts.random,
+        admit=limiter.creation,
+        seal=partial(sealer.seal, "id"),
+        scope=marks.scope,
     )
-    finalizer = Finalizer(sessions=sessions, store=store, flows=flows, random=parts.random)
+    finalizer = Finalizer(
+        sessions=sessions, store=stores.sessions, flows=flows, random=parts.random
+    )
+    linker = Linker(
+        sessions=sessions,
+        store=stores.links,
+        lifetime=settings.resume_link_ttl * 1000,
+        clock=parts.clock,
+        seal=partial(sealer.seal, "link"),
+        unseal=partial(sealer.open, "link"),
+        audit=audit,
+    )
+    owned = OwnSessions(
+        sessions=sessions,
+        store=stores.owners,
+        flows=flows,
+        clock=parts.clock,
+        seals=Seals(
+            seal=partial(sealer.seal, "cursor"),
+            unseal=partial(sealer.open, "cursor"),
+            seal_id=partial(sealer.seal, "id"),
+            unseal_id=partial(sealer.open, "id"),
+        ),
+        audit=audit,
+    )
     models = DocumentModels.of(flows.values())
+    tokens = parts.tokens or token_verifier(settings, parts.clock)
     dispatcher = Dispatcher(
         cors=Cors(settings.allowed_origins),
-        log=parts.log or Log(),
+        log=log,
         trace=_trace_store if settings.debug_header else None,
         limit=one_request,
         cold=_FirstCall(),
+        identify=Identifier(
+            verify=tokens.verify,
+            issuer=settings.jwt_issuer or "",
+            marks=marks,
+            bind=settings.bind_user_agent,
+        ),
+        missed=limiter.missed,
     )
+
+    def describe() -> dict[str, Any]:
+        return openapi_document(chain(*resources.values()))
+
     resources = {
         "sessions": session_endpoints(creator, sessions, finalizer, models),
         "steps": step_endpoints(sessions, models),
+        "links": link_endpoints(linker, models),
+        "owners": owner_endpoints(owned, models, _time_limit),
         "records": record_endpoints(finalizer, models),
         "flows": flow_endpoints(flows, lifetimes.of),
-        "service": service_endpoints(
-            store, parts.clock, cache(lambda: openapi_document(chain(*resources.values())))
-        ),
+        "service": service_endpoints(stores.sessions, parts.clock, cache(describe)),
     }
     return create_application(dispatcher, resources)
 
 
-def dynamodb_store(settings: Settings, client: Any = None) -> DynamoSessionStore:
-    """Build the store on DynamoDB."""
-    return DynamoSessionStore(
-        Calls(client or dynamodb_client(region=os.environ.get("AWS_REGION"))),
-        sessions=settings.sessions_table,
-        records=settings.records_table,
+def dynamodb_stores(settings: Settings, client: Any = None, **calls: Any) -> Stores:
+    """Build the stores on DynamoDB.
+
+    Parameters
+    ----------
+    calls
+        For ``Calls``; tests hand in their own pauses.
+    """
+    call = Calls(client or dynamodb_client(region=os.environ.get("AWS_REGION")), **calls)
+    tables = {"sessions": settings.sessions_table, "records": settings.records_table}
+    return Stores(
+        sessions=DynamoSessionStore(call, **tables),
+        links=DynamoLinkStore(call, sessions=settings.sessions_table),
+        owners=DynamoOwnerStore(call, **tables),
+        counters=DynamoCounterStore(call, settings.sessions_table),
+    )
+
+
+def _key_source(settings: Settings) -> Callable[[], str]:
+    return key_source(
+        settings.key_source,
+        region=os.environ.get("AWS_REGION"),
+        in_lambda="AWS_LAMBDA_FUNCTION_NAME" in os.environ,
     )
 
 
@@ -136,6 +231,36 @@ def _trace_store() -> Callable[[], list[dict[str, Any]]]:
         return [asdict(call) for call in calls]
 
     return stop
+
+
+_LONG_REQUEST = 3.0
+"""Seconds that a request may spend on work which a further request can go on with."""
+
+
+def _time_limit() -> Callable[[], bool]:
+    """Start the time for one long request; what it gives tells whether the time is up."""
+    end = time.monotonic() + _LONG_REQUEST
+    return lambda: time.monotonic() > end
+
+
+_SHORT = 8
+"""Characters of a digest that stand for it in a log line."""
+
+
+class _Auditor:
+    """Writes the audit to the log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def __call__(self, event: str, caller: Caller, key: str = "") -> None:
+        self._log.audit(
+            event,
+            session=key[:_SHORT],
+            owner=(caller.owner or "")[:_SHORT],
+            address=caller.addresses[0][:_SHORT],
+            request_id=caller.request_id,
+        )
 
 
 class _FirstCall:

@@ -1,7 +1,13 @@
-"""The only logger. It is told names, numbers and digests: never a value, an id or a token."""
+"""The only logger. It is told names, numbers and digests: never a value, an id or a token.
+
+What it is told all the same is struck out in one place, ``redacted``. And libraries that log
+what they send and receive are kept from it, whatever level the process logs at.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
 import traceback
 from typing import Any
 
@@ -9,16 +15,42 @@ from aws_lambda_powertools import Logger
 
 SERVICE = "stepwell"
 
+STRUCK_OUT = "[redacted]"
+
+_SECRETS = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"  # a session's id
+    r"|eyJ[\w-]*\.[\w-]*(?:\.[\w-]*)?"  # a JWT
+    r"|gAAAAA[\w-]{20,}",  # a sealed text: a link's token, a cursor
+    re.IGNORECASE,
+)
+
+_OWN = frozenset({"request_id"})
+"""Facts that may look like an id: API Gateway gives its requests UUIDs."""
+
+_TALKATIVE = ("boto3", "botocore", "chalice", "urllib3")
+"""At DEBUG, they log bodies, headers and paths."""
+
+
+def redacted(text: str) -> str:
+    """Strike out what looks like an id of a session, or a token."""
+    return _SECRETS.sub(STRUCK_OUT, text)
+
 
 class Log:
     """Structured log lines (JSON, one a line)."""
 
     def __init__(self, logger: Logger | None = None) -> None:
         self._logger = logger or Logger(service=SERVICE)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     def request(self, **facts: Any) -> None:
         """Tell that a request was answered."""
-        self._logger.info("request", **facts)
+        self._logger.info("request", **_safe(facts))
+
+    def audit(self, event: str, **facts: Any) -> None:
+        """Tell of something that an operator may want to look into."""
+        self._logger.info("audit", event=event, **_safe(facts))
 
     def failure(self, error: BaseException, **facts: Any) -> None:
         """Tell of an error that should not happen: its kind and place, not its text.
@@ -27,4 +59,12 @@ class Log:
         """
         frames = traceback.extract_tb(error.__traceback__)
         place = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames[-8:]]
-        self._logger.error("failure", error=type(error).__name__, place=place, **facts)
+        self._logger.error("failure", error=type(error).__name__, place=place, **_safe(facts))
+
+
+def _safe(facts: dict[str, Any]) -> dict[str, Any]:
+    """Give the facts as they may be written."""
+    return {
+        name: redacted(fact) if isinstance(fact, str) and name not in _OWN else fact
+        for name, fact in facts.items()
+    }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from chalicelib.errors import IdempotencyMismatch, StoreUnavailable
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.sessions import ids
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.lifetimes import Lifetimes
-from chalicelib.sessions.model import Caller, Session
+from chalicelib.sessions.model import Session
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.requests import Creation
 from chalicelib.sessions.service import SessionService, errors_of
@@ -29,9 +31,15 @@ class Creator:
         Milliseconds since the epoch.
     random
         Gives that many random bytes, fit for secrets.
+    admit
+        Raises RateLimited where the caller may create no more for now.
+    seal
+        Hides a session's id under a key that is not in the store.
+    scope
+        Marks texts by such a key: what is stored of an Idempotency-Key cannot be guessed at.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (its collaborators)
         self,
         *,
         sessions: SessionService,
@@ -41,6 +49,9 @@ class Creator:
         lifetimes: Lifetimes,
         clock: Callable[[], int],
         random: Callable[[int], bytes],
+        admit: Callable[[Caller], object],
+        seal: Callable[[str], str],
+        scope: Callable[..., str],
     ) -> None:
         self._sessions = sessions
         self._store = store
@@ -49,6 +60,9 @@ class Creator:
         self._lifetimes = lifetimes
         self._clock = clock
         self._random = random
+        self._admit = admit
+        self._seal = seal
+        self._scope = scope
 
     def create(self, creation: Creation, caller: Caller) -> Saved:
         """Start a session; a repeat with the same Idempotency-Key gives the one it made."""
@@ -56,7 +70,8 @@ class Creator:
         change = creation.content.change(flow, 1)
         session_id = ids.new_id(self._random(16))
         mutation = self._sessions.new_mutation(self._clock())
-        session = self._new(ids.session_key(session_id), flow, change, mutation)
+        session = self._of(caller, session_id, self._new(session_id, flow, change, mutation))
+        self._admit(caller)
         try:
             entry = self._entry(creation, caller, session_id, session.created_at)
             self._store.create(session, mutation, entry)
@@ -77,7 +92,17 @@ class Creator:
             return default
         return next((flow for flow in self._flows.values() if named.named_by(flow)), default)
 
-    def _new(self, key: str, flow: Flow, change: Change, mutation: str) -> Session:
+    def _of(self, caller: Caller, session_id: str, session: Session) -> Session:
+        """Make a new session the caller's."""
+        return replace(
+            session,
+            owner=caller.owner,
+            sealed_id=None if caller.owner is None else self._seal(session_id),
+            clients=frozenset(caller.clients[:1]),
+            address=caller.addresses[0],
+        )
+
+    def _new(self, session_id: str, flow: Flow, change: Change, mutation: str) -> Session:
         now = self._clock()
         deadline = now + self._lifetimes.maximum
         values = {step: change.values.get(step, {}) for step in flow.step_numbers}
@@ -86,7 +111,7 @@ class Creator:
             for step, fields in values.items()
         }
         return Session(
-            key=key,
+            key=ids.session_key(session_id),
             flow=flow.name,
             flow_version=flow.version,
             version=1,
@@ -107,10 +132,11 @@ class Creator:
     ) -> CreationEntry | None:
         if creation.key is None:
             return None
+        scope = self._scope(*caller.shown, creation.key)
         return CreationEntry(
-            scope=ids.digest(caller.scope, creation.key, size=32),
+            scope=ids.digest(scope, size=32),
             request=creation.request,
-            sealed_id=ids.seal(session_id, caller.scope, creation.key),
+            sealed_id=ids.seal(session_id, scope),
             now=now,
             expires_at=now + _KEY_MEMORY,
         )
@@ -118,6 +144,6 @@ class Creator:
     def _recreate(self, creation: Creation, caller: Caller, entry: CreationEntry) -> Saved:
         if entry.request != creation.request:
             raise IdempotencyMismatch("This Idempotency-Key created a session of another content.")
-        session_id = ids.unseal(entry.sealed_id, caller.scope, creation.key or "")
-        opened = self._sessions.open(session_id, over=True)
+        session_id = ids.unseal(entry.sealed_id, self._scope(*caller.shown, creation.key or ""))
+        opened = self._sessions.open(session_id, caller, over=True)
         return Saved(opened, self._sessions.errors(opened, creation.content))

@@ -16,6 +16,8 @@ from chalicelib.flows.flow import Flow
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.flows.validation import FieldError, StepReport
 from chalicelib.sessions import ids
+from chalicelib.sessions.access import not_yours
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.document import sources
 from chalicelib.sessions.model import Record, Session
 from chalicelib.sessions.opened import Opened
@@ -54,15 +56,15 @@ class Finalizer:
         self._flows = flows
         self._random = random
 
-    def finalize(self, session_id: str, preconditions: Preconditions) -> Kept:
+    def finalize(self, session_id: str, caller: Caller, preconditions: Preconditions) -> Kept:
         """Make the record, or give the one that was made of this session."""
         for _ in range(_ROUNDS):
             try:
-                opened = self._sessions.open(session_id)
+                opened = self._sessions.open(session_id, caller)
             except Finalized as over:
-                return self.record(over.record_id)
+                return self.record(over.record_id, caller)
             self._check(opened, preconditions)
-            removal = self._sessions.removal(opened.session.key, preconditions)
+            removal = self._sessions.removal(opened.session.key, caller, preconditions)
             record = self._record(opened, removal)
             try:
                 self._store.finalize(removal, opened.session.version, record, _event(record))
@@ -84,10 +86,10 @@ class Finalizer:
             raise_refusal(opened, removal, Refusal.KEY_REUSED)
         return False
 
-    def record(self, record_id: str) -> Kept:
+    def record(self, record_id: str, caller: Caller) -> Kept:
         """Read a record."""
         record = self._store.get_record(record_id) if ids.is_id(record_id) else None
-        if record is None:
+        if record is None or not_yours(record, caller):
             raise NotFound
         flow = self._flows.get(record.flow)
         return Kept(record, flow, created=False)
@@ -118,6 +120,7 @@ class Finalizer:
             session_version=session.version + 1,
             created_at=session.created_at,
             finalized_at=removal.now,
+            owner=session.owner,
         )
 
 

@@ -1,4 +1,4 @@
-"""A session, its record, and who is asking. Times are milliseconds since the epoch."""
+"""A session and its record. Times are milliseconds since the epoch."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ class Session:
         Ids of the latest writes, oldest first.
     remembered
         The latest writes that came with an Idempotency-Key, oldest first.
+    owner
+        Digest of the user whose it is; None: of whoever holds its id.
+    sealed_id
+        The session's id, for its owner, under a key that is kept elsewhere.
+    clients
+        Keyed hashes of the kinds of client that an anonymous session answers.
+    address
+        Keyed hash of the network address that it was created from.
     """
 
     key: str
@@ -72,6 +80,10 @@ class Session:
     mutations: tuple[str, ...] = ()
     remembered: tuple[IdempotencyKey, ...] = ()
     record_id: str | None = None
+    owner: str | None = None
+    sealed_id: str | None = None
+    clients: frozenset[str] = frozenset()
+    address: str = ""
 
     def expired(self, now: int) -> bool:
         """Whether the session's time is up: from ``expires_at`` on, to the millisecond."""
@@ -93,6 +105,8 @@ class Record:
     ----------
     sources
         For ``document.union``: which step gives a field that several hold.
+    owner
+        Digest of the user whose it is; None: of whoever holds its id.
     """
 
     record_id: str
@@ -103,22 +117,4 @@ class Record:
     session_version: int
     created_at: int
     finalized_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is asking, as API Gateway saw them.
-
-    Parameters
-    ----------
-    address
-        The peer's network address, never a header.
-    """
-
-    address: str = ""
-    user_agent: str = ""
-
-    @property
-    def scope(self) -> str:
-        """What an Idempotency-Key belongs to: the same key of someone else is another."""
-        return f"{self.address}\n{self.user_agent}"
+    owner: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from chalicelib.errors import (
+    ClientMismatch,
     Conflict,
     Expired,
     FieldConflict,
@@ -15,21 +16,16 @@ from chalicelib.errors import (
 )
 from chalicelib.sessions.model import Session
 from chalicelib.sessions.opened import Opened
-from chalicelib.sessions.write import Refusal, Removal, Write, conflicting, ended
+from chalicelib.sessions.write import Refusal, Removal, Write, conflicting
 
-
-def raise_if_over(session: Session, now: int) -> None:
-    """Raise what a session that is over answers to everything."""
-    over = ended(session, now)
-    if over is not None:
-        raise_over(session, over)
-
-
-OVER = (Refusal.DELETED, Refusal.FINALIZED, Refusal.EXPIRED)
+OVER = (Refusal.NOT_YOURS, Refusal.DELETED, Refusal.FINALIZED, Refusal.EXPIRED)
+"""To whom it is not theirs, a session is over like a deleted one."""
 
 
 def raise_refusal(opened: Opened, write: Write | Removal, refusal: Refusal) -> NoReturn:
     """Raise the error that a refusal means to the caller."""
+    if refusal is Refusal.OTHER_CLIENT:
+        raise ClientMismatch
     if refusal is Refusal.KEY_REUSED:
         raise IdempotencyMismatch("The session knows this Idempotency-Key from another request.")
     if refusal is Refusal.VERSION_MISMATCH:

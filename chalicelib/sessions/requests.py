@@ -10,7 +10,7 @@ from chalicelib.errors import UnknownField
 from chalicelib.exact_json import JsonValue
 from chalicelib.flows.flow import Flow
 from chalicelib.sessions.model import StepData
-from chalicelib.sessions.write import Change
+from chalicelib.sessions.write import Change, Ownership
 
 Steps = Mapping[int, StepData]
 
@@ -132,6 +132,25 @@ class StepClear:
 
     def depends_on_content(self, flow: Flow) -> bool:
         """It names its step."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Makes an anonymous session a user's."""
+
+    ownership: Ownership
+
+    def change(self, flow: Flow, current_step: int, steps: Steps | None = None) -> Change:
+        """It fits any flow."""
+        return Change(ownership=self.ownership)
+
+    def depends_on_step(self, flow: Flow) -> bool:
+        """It touches no step."""
+        return False
+
+    def depends_on_content(self, flow: Flow) -> bool:
+        """It touches no step."""
         return False
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from chalicelib.errors import (
+    ClientMismatch,
     InvalidRequest,
     NotFound,
     StoreUnavailable,
@@ -16,13 +17,16 @@ from chalicelib.flows.flow import Flow
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.flows.validation import FieldError, errors_of_fields
 from chalicelib.sessions import ids
+from chalicelib.sessions.access import not_yours, other_client
+from chalicelib.sessions.audit import AddressWatch, Audit
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.hints import Hint, Hints
 from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.model import Session
 from chalicelib.sessions.mutations import Mutations
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import validate
-from chalicelib.sessions.refusals import OVER, raise_if_over, raise_over, raise_refusal
+from chalicelib.sessions.refusals import OVER, raise_over, raise_refusal
 from chalicelib.sessions.requests import Request
 from chalicelib.sessions.store import (
     Refused,
@@ -38,6 +42,7 @@ from chalicelib.sessions.write import (
     Write,
     apply,
     conflicting,
+    ended,
     other_version,
     refusal,
     removal_refusal,
@@ -70,17 +75,19 @@ class SessionService:
         lifetimes: Lifetimes,
         clock: Callable[[], int],
         random: Callable[[int], bytes],
+        audit: Audit,
     ) -> None:
         self._store = store
         self._flows = flows
         self._default_flow = default_flow
         self._lifetimes = lifetimes
         self._clock = clock
-        self._random = random
+        self._audit = audit
+        self._watch = AddressWatch(audit)
         self._hints = Hints()
         self._mutations = Mutations(random)
 
-    def open(self, session_id: str, *, over: bool = False) -> Opened:
+    def open(self, session_id: str, caller: Caller, *, over: bool = False) -> Opened:
         """Read a session, brought to the deployed version of its flow.
 
         Parameters
@@ -93,8 +100,7 @@ class SessionService:
             session = self._store.get(key)
             if session is None:
                 raise NotFound
-            if not (over and session.record_id and session.flow in self._flows):
-                raise_if_over(session, self._clock())
+            self._admit(session, caller, over=over)
             opened = Opened(session_id, self._deployed(session), session)
             if not session.record_id and not is_current(session, opened.flow):
                 try:
@@ -105,21 +111,23 @@ class SessionService:
             return opened
         raise StoreUnavailable(_BUSY)
 
-    def save(self, session_id: str, request: Request, preconditions: Preconditions) -> Saved:
+    def save(
+        self, session_id: str, caller: Caller, request: Request, preconditions: Preconditions
+    ) -> Saved:
         """Change a session in one request to the store, unless a guess about it was wrong."""
         key = self.key(session_id)
         hint = self._hints.get(key) or self._guess(request)
         known = False
         for _ in range(_ROUNDS):
             if hint.content is None and request.depends_on_content(self._flows[hint.flow]):
-                hint, known = self._look(session_id), True
+                hint, known = self._look(session_id, caller), True
             try:
-                write = self._compose(key, hint, request, preconditions)
+                write = self._compose(key, caller, hint, request, preconditions)
             except InvalidRequest:
                 if known:
                     raise
                 # What is wrong with a request depends on what the session really is.
-                hint, known = self._look(session_id), True
+                hint, known = self._look(session_id, caller), True
                 continue
             try:
                 session = self._store.write(write)
@@ -130,15 +138,16 @@ class SessionService:
                     continue
                 session = outcome
             self._hints.see(session)
+            self._watch.see(session, caller)
             opened = Opened(session_id, self._flows[session.flow], session)
             return Saved(opened, self.errors(opened, request))
         raise StoreUnavailable(_BUSY)
 
-    def delete(self, session_id: str, preconditions: Preconditions) -> None:
+    def delete(self, session_id: str, caller: Caller, preconditions: Preconditions) -> None:
         """Delete a session, data and all."""
         key = self.key(session_id)
         for _ in range(_ROUNDS):
-            removal = self.removal(key, preconditions)
+            removal = self.removal(key, caller, preconditions)
             try:
                 return self._store.delete(removal)
             except Refused as refused:
@@ -158,11 +167,12 @@ class SessionService:
             raise NotFound
         return ids.session_key(session_id)
 
-    def removal(self, key: str, preconditions: Preconditions) -> Removal:
+    def removal(self, key: str, caller: Caller, preconditions: Preconditions) -> Removal:
         """Compose the removal of a session."""
         now = self._clock()
         return Removal(
             key=key,
+            caller=caller,
             mutation=self.new_mutation(now),
             now=now,
             tombstone_expires_at=now + self._lifetimes.tombstone,
@@ -177,6 +187,21 @@ class SessionService:
         """Take note of a session as it was just now: the next save guesses better."""
         self._hints.see(session)
 
+    def _admit(self, session: Session, caller: Caller, *, over: bool) -> None:
+        """Let the caller read the session, or raise what it answers to them."""
+        if not_yours(session, caller):
+            self._audit(_DENIED[Refusal.NOT_YOURS], caller, session.key)
+            raise NotFound
+        end = ended(session, self._clock())
+        if end in (Refusal.EXPIRED, Refusal.DELETED):
+            raise_over(session, end)
+        if other_client(session, caller):
+            self._audit(_DENIED[Refusal.OTHER_CLIENT], caller, session.key)
+            raise ClientMismatch
+        if end is not None and not (over and session.flow in self._flows):
+            raise_over(session, end)
+        self._watch.see(session, caller)
+
     def _guess(self, request: Request) -> Hint:
         """Guess at the flow of a session never seen: the first that the request fits."""
         guesses = [Hint(name, 1, None) for name in (self._default_flow, *self._flows)]
@@ -190,7 +215,12 @@ class SessionService:
         return True
 
     def _compose(
-        self, key: str, hint: Hint, request: Request, preconditions: Preconditions
+        self,
+        key: str,
+        caller: Caller,
+        hint: Hint,
+        request: Request,
+        preconditions: Preconditions,
     ) -> Write:
         flow = self._flows[hint.flow]
         held = hint.content if request.depends_on_content(flow) else None
@@ -202,6 +232,7 @@ class SessionService:
         expiry = now + self._lifetimes.of(flow)
         return Write(
             key=key,
+            caller=caller,
             mutation=self.new_mutation(now),
             now=now,
             flow=flow.name,
@@ -221,9 +252,9 @@ class SessionService:
         if session is None:
             raise NotFound
         reason = refusal(session, write)
-        if reason is Refusal.APPLIED:
+        if reason in _DONE:
             current = session.record_id or is_current(session, self._deployed(session))
-            return session if current else self.open(session_id).session
+            return session if current else self.open(session_id, write.caller).session
         if reason in _WRONG_GUESSES and not (reason is Refusal.OVERRUN and refused.uncertain):
             flow = self._deployed(session)
             if reason is Refusal.OVERRUN:
@@ -240,14 +271,16 @@ class SessionService:
         session = refused.session
         if session is None or reason is None:
             raise AssertionError("the store refused a write that the rules allow")
+        if reason in _DENIED:
+            self._audit(_DENIED[reason], write.caller, session.key)
         if reason in OVER:
             raise_over(session, reason)
         if reason is Refusal.OVERRUN:
             raise StoreUnavailable("Whether the write was applied is unknown.")
         raise_refusal(Opened(session_id, self._deployed(session), session), write, reason)
 
-    def _look(self, session_id: str) -> Hint:
-        session = self.open(session_id).session
+    def _look(self, session_id: str, caller: Caller) -> Hint:
+        session = self.open(session_id, caller).session
         return replace(self._hints.see(session), content=session)
 
     def errors(self, opened: Opened, request: Request) -> tuple[FieldError, ...]:
@@ -281,7 +314,8 @@ class SessionService:
         base = upgraded(opened.session, opened.flow)
         hint = Hint(base.flow, base.current_step, base.deadline, base)
         write = replace(
-            self._compose(write.key, hint, request, write.preconditions), mutation=write.mutation
+            self._compose(write.key, write.caller, hint, request, write.preconditions),
+            mutation=write.mutation,
         )
         if conflicting(base, write):
             raise_refusal(replace(opened, session=base), write, Refusal.CONFLICT)
@@ -297,6 +331,11 @@ class SessionService:
                 raise StoreUnavailable("Whether the write was applied is unknown.") from refused
             return self._hints.see(refused.session)
 
+
+_DONE = (Refusal.APPLIED, Refusal.ALREADY_YOURS)
+
+_DENIED = {Refusal.NOT_YOURS: "not-yours", Refusal.OTHER_CLIENT: "client-mismatch"}
+"""What the audit calls a refusal."""
 
 _WRONG_GUESSES = (
     Refusal.OVERRUN,

@@ -11,11 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from chalicelib.sessions.access import not_yours, other_client
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.model import IdempotencyKey, Session, Status, StepData
 
 MAX_FIELDS = 100
 """Fields that one save may write. An expression holds 4 KB and 300 operators: with both
 field versions and a base version, 100 fit with room to spare (measured on DynamoDB Local)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose an anonymous session becomes.
+
+    Parameters
+    ----------
+    sealed_id
+        The session's id, as ``Session.sealed_id`` keeps it.
+    """
+
+    owner: str
+    sealed_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +50,8 @@ class Change:
         Steps claimed complete.
     clear
         A step to empty before anything else.
+    ownership
+        Whose the session becomes, which must be anonymous.
     """
 
     values: Mapping[int, StepData] = field(default_factory=dict)
@@ -41,6 +59,7 @@ class Change:
     current_step: int | None = None
     claim: frozenset[int] = frozenset()
     clear: int | None = None
+    ownership: Ownership | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +87,8 @@ class Write:
 
     Parameters
     ----------
+    caller
+        Who writes. The condition of the write tells whether they may.
     mutation
         Unique to this write; a write whose answer was lost is recognised by it. It sorts by
         the time of the write.
@@ -78,6 +99,7 @@ class Write:
     """
 
     key: str
+    caller: Caller
     mutation: str
     now: int
     flow: str
@@ -100,6 +122,7 @@ class Removal:
     """
 
     key: str
+    caller: Caller
     mutation: str
     now: int
     tombstone_expires_at: int
@@ -121,10 +144,13 @@ REMEMBERED_KEYS = 8
 class Refusal(Enum):
     """Why a session does not take a write. In the order in which they are told."""
 
+    NOT_YOURS = auto()
     EXPIRED = auto()
+    OTHER_CLIENT = auto()
     APPLIED = auto()
     DELETED = auto()
     FINALIZED = auto()
+    ALREADY_YOURS = auto()
     KEY_REUSED = auto()
     OVERRUN = auto()
     OTHER_FLOW = auto()
@@ -153,13 +179,28 @@ def refusal(session: Session, write: Write) -> Refusal | None:
 
 
 def _stopped(session: Session, write: Write | Removal) -> Refusal | None:
-    """Tell what stops any write. Expiry comes first: not even a repeat shows what is gone."""
+    """Tell what stops any write.
+
+    Whose it is comes first: to anyone else there is nothing. Then expiry: not even a repeat
+    shows what is gone.
+    """
+    if not_yours(session, write.caller):
+        return Refusal.NOT_YOURS
     if session.expired(write.now):
         return Refusal.EXPIRED
+    if other_client(session, write.caller):
+        return Refusal.OTHER_CLIENT
     repeated = _repeated(session, write)
     if repeated is Refusal.APPLIED:
         return repeated
-    return ended(session, write.now) or repeated or _overrun(session, write)
+    over = ended(session, write.now)
+    if over is None and _claims(write) and session.owner is not None:
+        return Refusal.ALREADY_YOURS
+    return over or repeated or _overrun(session, write)
+
+
+def _claims(write: Write | Removal) -> bool:
+    return isinstance(write, Write) and write.change.ownership is not None
 
 
 def _repeated(session: Session, write: Write | Removal) -> Refusal | None:
@@ -242,6 +283,10 @@ def apply(session: Session, write: Write) -> Session:
     remembered = session.remembered
     if write.preconditions.idempotency is not None:
         remembered = (*remembered, write.preconditions.idempotency)[-REMEMBERED_KEYS:]
+    if change.ownership is not None:
+        session = replace(
+            session, owner=change.ownership.owner, sealed_id=change.ownership.sealed_id
+        )
     return replace(
         session,
         version=version,

@@ -162,8 +162,12 @@ class Calls:
                 failure = error
             if attempt == TRIES or self._elapsed(started) > LAST_START:
                 raise StoreUnavailable(reason=f"{operation}: {_code(failure)}") from failure
-            self._pause(self._jitter() * _FIRST_PAUSE * 2 ** (attempt - 1))
+            self.back_off(attempt)
         raise AssertionError("unreachable")
+
+    def back_off(self, attempt: int) -> None:
+        """Wait for a random time, the longer the more attempts there were."""
+        self._pause(self._jitter() * _FIRST_PAUSE * 2 ** (attempt - 1))
 
     def _elapsed(self, started: float) -> float:
         return self._monotonic() - started

@@ -7,14 +7,17 @@ reserved words and need no alias; names of fields always get one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.model import IdempotencyKey, Session, Status
 from chalicelib.sessions.write import (
     OUT_OF_ORDER,
     REMEMBERED_KEYS,
     REMEMBERED_MUTATIONS,
     Change,
+    Ownership,
     Preconditions,
     Removal,
     Write,
@@ -31,7 +34,7 @@ _NEW_MUTATION = " AND ".join(
     ["NOT contains(m,:y)", *(f"m[{index}]<:y" for index in range(OUT_OF_ORDER))]
 )
 
-_DATA = ("d", "f", "k", "c", "h", "b", "i")
+_DATA = ("d", "f", "k", "c", "h", "b", "i", "q", "cu", "ca")
 """Attributes that a tombstone does without, but for those it sets itself."""
 
 
@@ -107,6 +110,10 @@ def write_arguments(write: Write) -> Arguments:
     """Write a change: one update that reads nothing first."""
     update = Expression()
     _require_active(update, write.now)
+    if write.change.ownership is None:
+        _require_access(update, write.caller)
+    else:
+        _require_nobodys(update, write.caller)
     _require_new_mutation(update, write.mutation)
     _require_assumptions(update, write)
     _require_preconditions(update, write.preconditions)
@@ -115,7 +122,7 @@ def write_arguments(write: Write) -> Arguments:
     _remember_mutation(update)
     if write.preconditions.idempotency is not None:
         _remember_key(update, write.preconditions.idempotency)
-    _change(update, write.change, write.preconditions.base_version)
+    _change(update, write)
     return update.arguments()
 
 
@@ -131,6 +138,7 @@ def removal_arguments(removal: Removal, version: int | None = None, record: str 
     """
     update = Expression()
     _require_active(update, removal.now)
+    _require_access(update, removal.caller)
     _require_new_mutation(update, removal.mutation)
     _require_preconditions(update, removal.preconditions)
     if version is not None:
@@ -139,12 +147,17 @@ def removal_arguments(removal: Removal, version: int | None = None, record: str 
     status = Status.FINALIZED if record else Status.DELETED
     update.set("st", update.value("st", text(STATUS[status])))
     update.set("u", ":n")
+    # To be found by its owner's erasure, not in the owner's list.
+    update.set("j", update.value("j", text(keys.ENDED)))
     _set_ttl(update, removal.tombstone_expires_at)
     if record:
         update.set("r", update.value("r", text(record)))
     # The step where the session ended stays: the funnel is made of it.
     update.set("m", update.value("m", items.mutations(removal.mutation)))
     removed = set(_DATA)
+    if record:
+        # Only to clients that the session knows will it name its record.
+        removed.remove("cu")
     if removal.preconditions.idempotency is not None:
         removed.remove("i")
         update.set("i", update.value("i", items.remembered(removal.preconditions.idempotency)))
@@ -169,7 +182,19 @@ def replacement_arguments(session: Session, mutation: str, now: int) -> Argument
     _set_expiry(update, session.key, session.expires_at)
     _set_numbers(update, "c", session.claimed)
     _set_numbers(update, "h", session.holding)
+    if session.owner is not None:
+        _set_owner(update, Ownership(session.owner, session.sealed_id or ""), now)
     _remember_mutation(update)
+    return update.arguments()
+
+
+def redemption_arguments(caller: Caller, now: int) -> Arguments:
+    """Write that a session answers one more kind of client: nobody's save, so no new version."""
+    update = Expression()
+    _require_active(update, now)
+    # Whoever has the link may come with any client.
+    _require_access(update, replace(caller, bound=False))
+    update.add("cu", update.value("cu", {"SS": [caller.clients[0]]}))
     return update.arguments()
 
 
@@ -177,6 +202,32 @@ def _require_active(update: Expression, now: int) -> None:
     """Expired means gone: TTL deletes late, and until then the item could be written."""
     update.require(f"st={update.value('a', text(STATUS[Status.ACTIVE]))}")
     update.require(f"e>{update.value('n', number(now))}")
+
+
+def _require_access(update: Expression, caller: Caller) -> None:
+    """A user's session is that user's; anybody else's, of the clients that it knows."""
+    known = _known_client(update, caller)
+    if caller.owner is None:
+        update.require(f"attribute_not_exists(o){known}")
+    else:
+        owner = update.value("ow", text(caller.owner))
+        update.require(f"(o={owner} OR (attribute_not_exists(o){known}))")
+
+
+def _require_nobodys(update: Expression, caller: Caller) -> None:
+    """Only an anonymous session can be claimed, by a client that it knows."""
+    update.require(f"attribute_not_exists(o){_known_client(update, caller)}")
+
+
+def _known_client(update: Expression, caller: Caller) -> str:
+    if not caller.bound:
+        return ""
+    contained = [
+        f"contains(cu,{update.value(f'cu{index}', text(client))})"
+        for index, client in enumerate(caller.clients)
+    ]
+    either = " OR ".join(contained)
+    return f" AND {either}" if len(contained) == 1 else f" AND ({either})"
 
 
 def _require_new_mutation(update: Expression, mutation: str) -> None:
@@ -251,7 +302,8 @@ def _set_numbers(update: Expression, name: str, values: Iterable[int]) -> None:
         update.remove(name)
 
 
-def _change(update: Expression, change: Change, base_version: int | None) -> None:
+def _change(update: Expression, write: Write) -> None:
+    change = write.change
     if change.current_step is not None:
         update.set("n", update.value("c", number(change.current_step)))
     if change.claim:
@@ -260,7 +312,18 @@ def _change(update: Expression, change: Change, base_version: int | None) -> Non
         update.add("h", update.value("hs", items.numbers(change.holding)))
     if change.clear is not None:
         _clear(update, change.clear)
-    _set_fields(update, change, base_version)
+    if change.ownership is not None:
+        _set_owner(update, change.ownership, write.now)
+    _set_fields(update, change, write.preconditions.base_version)
+
+
+def _set_owner(update: Expression, ownership: Ownership, now: int) -> None:
+    owner = update.value("ow", text(ownership.owner))
+    update.set("o", owner)
+    update.set("g", owner)
+    update.set("q", update.value("sq", text(ownership.sealed_id)))
+    # An upgrade writes what the owner had: its place in the list stays.
+    update.set("j", f"if_not_exists(j,{update.value('j', text(keys.place(now)))})")
 
 
 def _clear(update: Expression, step: int) -> None:

@@ -21,11 +21,13 @@ Attributes of a session's item (names are short because every write pays for the
 ``m``      L     ids of the latest mutations, oldest first, always of one length
 ``i``      L     digests of the latest Idempotency-Keys and their requests, alternating
 ``r``      S     record's id, on the tombstone of a finalized session
+``o``      S     owner's digest; absent: whoever holds the id
+``g``      S     the same: hash key of the index ``owner``
+``j``      S     range key of the index ``owner``: when it became the owner's, or that it is over
+``q``      S     the session's id, sealed, for its owner
+``cu``     SS    keyed hashes of the kinds of client that an anonymous session answers
+``ca``     S     keyed hash of the address that created the session
 =========  ====  ======================================================================
-
-Reserved for what comes next, absent until then: ``o`` owner, ``tn`` tenant, ``ca`` and ``cu``
-client hashes, ``cl`` claim, ``g`` hash key of an index by owner. An absent attribute costs
-nothing, and no condition or update names these.
 
 Values are kept as JSON text, not as DynamoDB's own types: 1.0 stays 1.0, an empty name and
 deep nesting are no exception, and a field is one attribute to write and to parse.
@@ -157,7 +159,14 @@ def session_item(session: Session, mutation: str) -> Item:
         "b": text(keys.expiry_bucket(session.key, session.expires_at)),
         "i": remembered(),
         "m": mutations(mutation),
+        "ca": text(session.address),
     }
+    if session.clients:
+        item["cu"] = {"SS": sorted(session.clients)}
+    if session.owner is not None:
+        item["o"] = item["g"] = text(session.owner)
+        item["j"] = text(keys.place(session.created_at))
+        item["q"] = text(session.sealed_id or "")
     if session.claimed:
         item["c"] = numbers(session.claimed)
     if session.holding:
@@ -187,7 +196,15 @@ def session_of(item: Item) -> Session:
         mutations=tuple(entry["S"] for entry in item["m"]["L"] if entry["S"]),
         remembered=_remembered_of(item),
         record_id=item["r"]["S"] if "r" in item else None,
+        owner=_text_of(item, "o"),
+        sealed_id=_text_of(item, "q"),
+        clients=frozenset(item["cu"]["SS"]) if "cu" in item else frozenset(),
+        address=_text_of(item, "ca") or "",
     )
+
+
+def _text_of(item: Item, name: str) -> str | None:
+    return item[name]["S"] if name in item else None
 
 
 _EMPTY_MAP: dict[str, dict[str, Any]] = {"M": {}}
@@ -249,7 +266,7 @@ def creation_of(item: Item) -> CreationEntry:
 
 def record_item(record: Record) -> Item:
     """Write a record; its data is one JSON text, since it is only ever read whole."""
-    return {
+    item = {
         **keys.record(record.record_id),
         "w": flow_tag(record.flow, record.flow_version),
         "d": text(dumps({str(step): fields for step, fields in record.steps.items()})),
@@ -258,6 +275,9 @@ def record_item(record: Record) -> Item:
         "t": number(record.created_at),
         "z": number(record.finalized_at),
     }
+    if record.owner is not None:
+        item["o"] = text(record.owner)
+    return item
 
 
 def record_of(item: Item) -> Record:
@@ -272,6 +292,7 @@ def record_of(item: Item) -> Record:
         session_version=int(item["v"]["N"]),
         created_at=int(item["t"]["N"]),
         finalized_at=int(item["z"]["N"]),
+        owner=_text_of(item, "o"),
     )
 
 

@@ -10,7 +10,9 @@ _MAX_AGE = 600
 """Seconds for which a browser may remember a preflight: Chromium caps it at 7,200."""
 
 _REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Debug"
-_EXPOSED = "ETag, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
+_EXPOSED = (
+    "ETag, Location, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, X-Request-Id"
+)
 
 
 class Cors:

@@ -10,19 +10,36 @@ from typing import Any
 
 from chalice.app import Response
 
-from chalicelib.errors import MethodNotAllowed, StepwellError, StoreUnavailable
+from chalicelib.errors import (
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    StepwellError,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from chalicelib.exact_json import dumps
 from chalicelib.observability import Log
+from chalicelib.security.identity import Identity
+from chalicelib.sessions.callers import Caller
 from chalicelib.web.cors import Cors
-from chalicelib.web.endpoint import Endpoint, Handler
+from chalicelib.web.endpoint import Audience, Endpoint, Handler
 from chalicelib.web.problems import GATEWAY, problem
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
 
 Event = Mapping[str, Any]
 
-SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff"}
-
+SECURITY_HEADERS = {
+    # All that is not said to be public is somebody's own.
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    # A session's id stands in the URL.
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of every answer, unless it says otherwise itself. Browsers heed HSTS over https alone."""
 
 Stop = Callable[[], list[dict[str, Any]]]
 """Ends the collecting of a request's calls to the store, and gives them."""
@@ -40,6 +57,10 @@ class Dispatcher:
         Holds what a request does to one limit of time.
     cold
         Tells whether this process answers its first request.
+    identify
+        Tells who is asking.
+    missed
+        Counts a lookup of what is not there, or raises TooManyAttempts.
     """
 
     cors: Cors
@@ -47,15 +68,23 @@ class Dispatcher:
     trace: Callable[[], Stop] | None
     limit: Callable[[], AbstractContextManager[None]]
     cold: Callable[[], bool]
+    identify: Callable[..., Identity]
+    missed: Callable[[Caller], object]
 
-    def run(self, handler: Handler, event: Event) -> Response:
+    def run(
+        self,
+        handler: Handler,
+        event: Event,
+        audience: Audience = Audience.EVERYBODY,
+        roles: frozenset[str] = frozenset(),
+    ) -> Response:
         """Answer a request; whatever happens, the answer is an answer."""
         started = time.perf_counter()
         cold = self.cold()
         request = Request.of(event)
         stop = self._start_trace(request)
         with self.limit():
-            reply = self._reply(handler, request)
+            reply = self._reply(request, lambda: self._serve(handler, request, audience, roles))
         took = round((time.perf_counter() - started) * 1000, 3)
         if stop is not None:
             facts = {"requestId": request.request_id, "coldStart": cold, "handlerMs": took}
@@ -89,9 +118,33 @@ class Dispatcher:
         wanted = request.headers.get("x-debug", "").lower() == "true"
         return self.trace() if self.trace is not None and wanted else None
 
-    def _reply(self, handler: Handler, request: Request) -> Reply:
-        try:
+    def _serve(
+        self, handler: Handler, request: Request, audience: Audience, roles: frozenset[str]
+    ) -> Reply:
+        if audience is Audience.EVERYBODY:
             return handler(request)
+        identity = self.identify(
+            authorization=request.headers.get("authorization"),
+            address=request.address,
+            user_agent=request.headers.get("user-agent", ""),
+            request_id=request.request_id,
+        )
+        if identity.principal is None:
+            if audience is Audience.USERS:
+                raise Unauthenticated
+        elif roles and roles.isdisjoint(identity.principal.roles):
+            raise Forbidden
+        try:
+            request.identity = identity
+            return handler(request)
+        except NotFound:
+            # Not there, not there any more, not the caller's: whoever tries ids meets the limit.
+            self.missed(identity.caller)
+            raise
+
+    def _reply(self, request: Request, serve: Callable[[], Reply]) -> Reply:
+        try:
+            return serve()
         except StoreUnavailable as error:
             self.log.failure(
                 error, reason=error.reason, route=request.route, request_id=request.request_id
@@ -122,7 +175,7 @@ def view(
     """Make the function that Chalice calls for an endpoint."""
 
     def run(**_: str) -> Response:
-        return dispatcher.run(endpoint.handler, event())
+        return dispatcher.run(endpoint.handler, event(), endpoint.audience, endpoint.roles)
 
     return run
 

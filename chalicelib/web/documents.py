@@ -27,6 +27,7 @@ class DocumentModels:
     saved: type[schemas.SessionView]
     summary: type[schemas.SessionView]
     record: type[schemas.RecordView]
+    page: type[schemas.Answer]
 
     @classmethod
     def of(cls, flows: Iterable[Flow]) -> DocumentModels:
@@ -46,6 +47,13 @@ class DocumentModels:
                 __base__=session,
                 progress=(schemas.ProgressView, ...),
                 steps=(list[schemas.StepView], ...),
+            ),
+            page=create_model(
+                "OwnSessions",
+                __base__=schemas.Answer,
+                __doc__="Some of the caller's sessions; ``cursor`` asks for the next ones.",
+                sessions=(list[session], ...),  # type: ignore[valid-type]
+                cursor=(str | None, ...),
             ),
             record=_with(schemas.RecordView, "Record", names, dict[str, Any]),
         )

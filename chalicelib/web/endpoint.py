@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from pydantic import BaseModel
 
 from chalicelib.errors import (
+    ClientMismatch,
     Conflict,
     Expired,
     Finalized,
@@ -18,6 +20,7 @@ from chalicelib.errors import (
     StepwellError,
     StoreUnavailable,
     TooLarge,
+    TooManyAttempts,
     TooManyFields,
     UnknownField,
     UnknownStep,
@@ -30,7 +33,7 @@ from chalicelib.web.request import Request
 Handler = Callable[[Request], Reply]
 Errors = tuple[type[StepwellError], ...]
 
-READS: Errors = (NotFound, Expired, StoreUnavailable)
+READS: Errors = (NotFound, TooManyAttempts, Expired, ClientMismatch, StoreUnavailable)
 """What reading a session can come to."""
 
 TAKES_BODY: Errors = (InvalidRequest, Malformed, UnknownField, UnsupportedMediaType, TooLarge)
@@ -41,6 +44,19 @@ WRITES: Errors = (*READS, InvalidRequest, Finalized, VersionMismatch, Idempotenc
 
 SAVES: Errors = (*WRITES, *TAKES_BODY, UnknownStep, TooManyFields, Conflict)
 """What saving to a session can come to."""
+
+
+class Audience(Enum):
+    """Whom an endpoint serves."""
+
+    EVERYBODY = auto()
+    """Nobody is asked who they are, and a token is not looked at."""
+
+    HOLDERS = auto()
+    """Users, and whoever holds the id of something that is nobody's."""
+
+    USERS = auto()
+    """Nobody without a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +75,12 @@ class Endpoint:
         What it may raise beside what every route may.
     headers
         Names of request headers that make a difference.
+    query
+        Names of query parameters.
     answer_headers
         Names of headers that a success has.
+    roles
+        Of which a user needs one; empty: none is needed.
     """
 
     method: str
@@ -74,3 +94,6 @@ class Endpoint:
     headers: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()
     operation: str = ""
+    query: tuple[str, ...] = ()
+    audience: Audience = Audience.HOLDERS
+    roles: frozenset[str] = frozenset()

@@ -10,11 +10,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from chalicelib import __version__
+from chalicelib.errors import Forbidden, StoreUnavailable, Unauthenticated
 from chalicelib.web import schemas
-from chalicelib.web.endpoint import Endpoint
+from chalicelib.web.endpoint import Audience, Endpoint
 from chalicelib.web.problems import kind_of
 from chalicelib.web.reply import JSON, PROBLEM
 
+_BEARER = "bearer"
 _SCHEMAS = "#/components/schemas/"
 
 _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -49,6 +51,17 @@ _HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+_QUERY: Mapping[str, Mapping[str, Any]] = {
+    "limit": {
+        "description": "Entries of one page.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20},
+    },
+    "cursor": {
+        "description": "Of the page before; without it, the first.",
+        "schema": {"type": "string"},
+    },
+}
+
 _ANSWER_HEADERS: Mapping[str, Mapping[str, Any]] = {
     "ETag": {
         "description": "The session's version, for If-Match and If-None-Match.",
@@ -58,13 +71,30 @@ _ANSWER_HEADERS: Mapping[str, Mapping[str, Any]] = {
         "description": "Path of what was made.",
         "schema": {"type": "string", "format": "uri-reference"},
     },
+    "RateLimit": {
+        "description": "What is left of the quota, and when it begins anew.",
+        "schema": {"type": "string", "examples": ['"creations";r=0;t=42']},
+    },
+    "RateLimit-Policy": {
+        "description": "The quota of one window of seconds.",
+        "schema": {"type": "string", "examples": ['"creations";q=100;w=60']},
+    },
+    "WWW-Authenticate": {
+        "description": "How to show who you are.",
+        "schema": {"type": "string", "const": "Bearer"},
+    },
     "Retry-After": {
         "description": "Seconds after which to try again.",
         "schema": {"type": "integer"},
     },
 }
 
-_HEADERS_BY_STATUS: Mapping[int, tuple[str, ...]] = {412: ("ETag",), 503: ("Retry-After",)}
+_HEADERS_BY_STATUS: Mapping[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    412: ("ETag",),
+    429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
+    503: ("Retry-After",),
+}
 """Of what is no success."""
 
 _DESCRIPTIONS = {
@@ -101,7 +131,12 @@ def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         },
         "servers": [{"url": "/api"}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                _BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+        },
     }
 
 
@@ -125,6 +160,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "summary": endpoint.summary,
         "parameters": _parameters(endpoint),
         "responses": _responses(endpoint),
+        "security": _security(endpoint),
     }
     if endpoint.body is not None:
         operation["requestBody"] = {
@@ -143,7 +179,10 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         {"name": name, "in": "header", "required": False, **_HEADERS[name]}
         for name in (*endpoint.headers, "X-Debug")
     ]
-    return in_path + in_header
+    in_query = [
+        {"name": name, "in": "query", "required": False, **_QUERY[name]} for name in endpoint.query
+    ]
+    return in_path + in_query + in_header
 
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
@@ -171,12 +210,30 @@ def _answer_headers(names: Iterable[str]) -> dict[str, Any]:
 
 def _problems(endpoint: Endpoint) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
-    for error in (*endpoint.errors, *_EVERYWHERE):
+    for error in (*endpoint.errors, *_of_audience(endpoint), *_EVERYWHERE):
         kind = kind_of(error)
         titles = found.setdefault(kind.status, [])
         if kind.title not in titles:
             titles.append(kind.title)
     return found
+
+
+def _of_audience(endpoint: Endpoint) -> tuple[type[Exception], ...]:
+    """List what a token, or its lack, can come to."""
+    if endpoint.audience is Audience.EVERYBODY:
+        return ()
+    forbidden = (Forbidden,) if endpoint.roles else ()
+    return (Unauthenticated, StoreUnavailable, *forbidden)
+
+
+def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
+    """Say whether a token can, or must, be shown."""
+    schemes: Mapping[Audience, list[dict[str, list[str]]]] = {
+        Audience.EVERYBODY: [],
+        Audience.HOLDERS: [{}, {_BEARER: []}],
+        Audience.USERS: [{_BEARER: []}],
+    }
+    return schemes[endpoint.audience]
 
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:

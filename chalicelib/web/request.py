@@ -20,8 +20,10 @@ from chalicelib.errors import (
 )
 from chalicelib.exact_json import NotExact, dumps, loads
 from chalicelib.flows.validation import FieldError
+from chalicelib.security.identity import Identity
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.ids import digest
-from chalicelib.sessions.model import Caller, IdempotencyKey
+from chalicelib.sessions.model import IdempotencyKey
 from chalicelib.sessions.write import Preconditions
 
 MAX_BODY = 256 * 1024
@@ -38,7 +40,7 @@ _TAG = re.compile(r'\s*(?:(W/)?"([^"]*)"|([0-9]+))\s*')
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One request.
 
@@ -48,10 +50,14 @@ class Request:
         By lower-case name.
     raw_body
         A text, as API Gateway sends it; ``chalice local`` sends bytes.
+    address
+        The peer's, as API Gateway saw it: no header can change it.
     request_id
         API Gateway's.
     prefix
         What stands before the route in the URL's path: the stage, or a domain's mapping.
+    identity
+        Who is asking; None: that was not asked.
     """
 
     method: str
@@ -60,9 +66,11 @@ class Request:
     headers: Mapping[str, str]
     raw_body: str | bytes | None
     base64: bool
-    caller: Caller
+    query: Mapping[str, str]
+    address: str
     request_id: str
     prefix: str = ""
+    identity: Identity | None = None
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> Request:
@@ -77,13 +85,18 @@ class Request:
             headers=headers,
             raw_body=event.get("body"),
             base64=bool(event.get("isBase64Encoded")),
-            caller=Caller(
-                address=str(identity.get("sourceIp") or ""),
-                user_agent=headers.get("user-agent", ""),
-            ),
+            query=event.get("queryStringParameters") or {},
+            address=str(identity.get("sourceIp") or ""),
             request_id=str(context.get("requestId") or ""),
             prefix=_prefix(str(context.get("path") or ""), context["resourcePath"]),
         )
+
+    @property
+    def caller(self) -> Caller:
+        """Who is asking, as sessions see it."""
+        if self.identity is None:
+            raise AssertionError("nobody was asked who they are")
+        return self.identity.caller
 
     def location(self, route: str) -> str:
         """Give the path of another resource, as a client must call it."""
@@ -134,6 +147,15 @@ class Request:
         text = self.params["step"]
         if not re.fullmatch(r"[0-9]{1,4}", text):
             raise UnknownStep("A step is called by its number.")
+        return int(text)
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """Read a whole number from 1 from the query."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= most:
+            raise InvalidRequest(f"{name} is a whole number from 1 to {most}.")
         return int(text)
 
     def preconditions(

@@ -65,6 +65,12 @@ class ValidateBody(RequestBody):
     step: StepNumber | None = Field(default=None, description="Default: every step.")
 
 
+class ResumeBody(RequestBody):
+    """The use of a link."""
+
+    token: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
 class EmptyBody(RequestBody):
     """Nothing is needed here."""
 
@@ -153,6 +159,24 @@ class ValidationView(Answer):
     valid: bool
     errors: list[ErrorView]
     steps: list[StepReportView]
+
+
+class ResumeLinkView(Answer):
+    """A link to go on with a session on another device; it works once."""
+
+    token: str
+    expiresAt: Instant
+
+
+class ErasedView(Answer):
+    """What was removed, by kind. Unless ``complete``, the same request goes on with the rest."""
+
+    sessions: int
+    records: int
+    links: int
+    selections: int
+    history: int
+    complete: bool
 
 
 class RecordStepView(Answer):

@@ -62,7 +62,8 @@ export function showExpired({ expiredAt }, startOver) {
 export function showUnknown(startOver, keep) {
   showGone(
     "The server no longer knows this session",
-    "It was deleted, or the server began anew with an empty store. What you typed is still on this page.",
+    "It was deleted, the server began anew with an empty store, or this browser now calls itself another. " +
+      "What you typed is still on this page.",
     ["Start over", startOver, "quiet"],
     ["Go on with what I typed", keep, "primary"],
   );

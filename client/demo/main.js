@@ -23,7 +23,7 @@ function ask(method, path, options) {
 async function open() {
   const id = sessionId.get();
   const answer = id ? await ask("GET", sessionPath(id)) : { status: 404 };
-  if (answer.status === 404) await create({});
+  if ([403, 404].includes(answer.status)) await create({});
   else await show(answer);
 }
 
@@ -44,7 +44,7 @@ async function show({ status: code, body }) {
     showRecord(answer.body, flow, leave);
   } else if (code === 410) {
     showExpired(body, leave);
-  } else if (code === 404) {
+  } else if (code === 404 || code === 403) {
     const { content } = wizard;
     showUnknown(leave, () => create(content));
   } else if (code === 200 || code === 201) {

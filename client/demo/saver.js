@@ -108,7 +108,7 @@ export class Saver {
     if (answer.ok) {
       this.#unsent.confirm(fields);
       this.#on.saved(answer.body, fields);
-    } else if ([404, 409, 410].includes(answer.status)) {
+    } else if ([403, 404, 409, 410].includes(answer.status)) {
       this.stop();
       this.#on.over(answer);
     } else {

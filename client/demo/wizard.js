@@ -81,7 +81,7 @@ export class Wizard {
     if (answer?.status === 200 && answer.body.status === "active") {
       this.#merge(answer.body);
       this.#validate();
-    } else if (answer?.status === 200 || [404, 410].includes(answer?.status)) {
+    } else if (answer?.status === 200 || [403, 404, 410].includes(answer?.status)) {
       this.#over(answer);
     }
   }

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -18,6 +19,8 @@ from chalicelib.store.client import dynamodb_client
 from infra.tables import create_tables
 from tests.bench.api import Api
 from tests.support.dynamodb_local import DynamoDbLocal
+from tests.support.engines import UNLIMITED
+from tests.support.keys import keys
 
 _ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "bench",
@@ -36,7 +39,9 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        self.settings = Settings(debug_header=True)
+        self.settings = Settings(
+            debug_header=True, session_rate_limit=UNLIMITED, session_max_attempts=UNLIMITED
+        )
         self.client = dynamodb_client(connections=32)
         self.sent: list[str] = []
         self.client.meta.events.register("before-send.dynamodb", self._count)
@@ -46,9 +51,10 @@ class Engine:
 
         ``client``: in place of the one whose requests are counted.
         """
-        settings = self.settings if debug else Settings()
+        settings = replace(self.settings, debug_header=debug)
         log = Log(Logger(service=f"{SERVICE}-bench", stream=io.StringIO()))
-        return Api(build(Parts(settings=settings, client=client or self.client, log=log)))
+        client = client or self.client
+        return Api(build(Parts(settings=settings, client=client, keys=keys, log=log)))
 
     def plain_client(self) -> Any:
         """Make boto3's client as it comes by default."""

@@ -18,7 +18,7 @@ def request_goals(engine: Engine) -> Iterator[Goal]:
     api = engine.api()
     api.start({})
     routes: dict[str, tuple[int, Callable[[str], Any]]] = {
-        "create": (1, lambda _: api("POST", "/sessions", {"data": PROJECT})),
+        "create": (2, lambda _: api("POST", "/sessions", {"data": PROJECT})),
         "get": (1, lambda key: api("GET", _ONE, sessionId=key)),
         "save": (1, lambda key: api("PATCH", _ONE, {"data": {"budget": 1}}, sessionId=key)),
         "step save": (1, lambda key: _save_step(api, key)),

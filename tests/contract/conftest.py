@@ -8,25 +8,32 @@ from typing import Any
 
 import pytest
 
-from chalicelib.bootstrap import Parts, build
+from chalicelib.bootstrap import Parts, Stores, build
 from chalicelib.sessions.store import SessionStore
 from tests.support.api import Api
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
+from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 from tests.support.scribe import Scribe
+from tests.support.tokens import Issuer
 
 ON_DYNAMODB_LOCAL = pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local)
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A store, and everything that it holds under a session's key, as text."""
+    """Stores of one kind, and everything that they hold under a session's key, as text."""
 
     name: str
-    store: SessionStore
+    stores: Stores
     dump: Callable[[str], str]
+
+    @property
+    def store(self) -> SessionStore:
+        """The store of sessions."""
+        return self.stores.sessions
 
     def unless_moto(self, reason: str) -> None:
         """Skip the test on moto, which is known to be wrong in what it is about."""
@@ -35,7 +42,7 @@ class Backend:
 
 
 def _on_dynamodb(name: str, tables: Tables) -> Backend:
-    return Backend(name, tables.store(), lambda key: repr(tables.items(key)))
+    return Backend(name, tables.stores(), lambda key: repr(tables.items(key)))
 
 
 @pytest.fixture(params=["memory", "moto", ON_DYNAMODB_LOCAL])
@@ -43,7 +50,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     """A store of each kind."""
     if request.param == "memory":
         store = MemoryStore()
-        return Backend("memory", store, lambda key: repr(store.sessions[key]))
+        return Backend("memory", store.stores, lambda key: repr(store.sessions[key]))
     return _on_dynamodb(request.param, request.getfixturevalue(f"{request.param}_tables"))
 
 
@@ -68,8 +75,12 @@ def scribe(store: SessionStore, clock: Clock) -> Scribe:
 
 def api_on(tables: Tables, clock: Callable[[], int], client: Any = None) -> Api:
     """Build an application on the tables; its retries never wait."""
-    store = tables.store(client)
-    return Api(build(Parts(settings=tables.settings, store=store, clock=clock)))
+    stores = tables.stores(client)
+    issuer = Issuer(clock)
+    parts = Parts(
+        settings=tables.settings, stores=stores, keys=keys, tokens=issuer.verifier(), clock=clock
+    )
+    return Api(build(parts), issuer)
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ from chalicelib.sessions.write import (
     MAX_FIELDS,
     REMEMBERED_KEYS,
     REMEMBERED_MUTATIONS,
+    Ownership,
     Refusal,
     Write,
     apply,
 )
-from tests.support.scribe import FLOW_VERSION, TTL, Scribe, used
+from tests.support.scribe import FLOW_VERSION, SOMEBODY, TTL, Scribe, used
 
 ADA = {"name": "Ada", "email": "ada@example.com"}
 
@@ -280,11 +281,25 @@ def expired(scribe: Scribe) -> Write:
     return scribe.compose(now=session.expires_at)
 
 
+def claimed(scribe: Scribe, **next_write: Any) -> Write:
+    scribe.write(ownership=Ownership("ada", "sealed"), caller=USER)
+    return scribe.compose(**next_write)
+
+
+USER = replace(SOMEBODY, owner="ada")
+PHONE = replace(SOMEBODY, clients=("a phone",))
+
 REFUSED: dict[str, tuple[Refusal, Callable[[Scribe], Write]]] = {
     "sent twice": (Refusal.APPLIED, applied),
     "key used": (Refusal.APPLIED, applied_under_the_key),
     "key used for another": (Refusal.KEY_REUSED, key_reused),
     "overrun": (Refusal.OVERRUN, overrun),
+    "somebody else's": (Refusal.NOT_YOURS, claimed),
+    "another client": (Refusal.OTHER_CLIENT, lambda it: it.compose(caller=PHONE)),
+    "claimed again": (
+        Refusal.ALREADY_YOURS,
+        lambda it: claimed(it, ownership=Ownership("ada", "sealed"), caller=USER),
+    ),
     "deleted": (Refusal.DELETED, deleted),
     "finalized": (Refusal.FINALIZED, finalized),
     "expired": (Refusal.EXPIRED, expired),
@@ -302,6 +317,9 @@ REFUSED: dict[str, tuple[Refusal, Callable[[Scribe], Write]]] = {
 }
 
 TAKEN: dict[str, Callable[[Scribe], Write]] = {
+    "a user's": lambda it: it.compose(caller=USER),
+    "any client": lambda it: it.compose(caller=replace(PHONE, bound=False)),
+    "a claim": lambda it: it.compose(caller=USER, ownership=Ownership("ada", "sealed")),
     "key": lambda it: it.compose(idempotency=used("a")),
     "last millisecond": lambda it: it.compose(now=it.found().expires_at - 1),
     "deadline": lambda it: it.compose(expires_at=it.found().deadline),

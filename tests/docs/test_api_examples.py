@@ -1,8 +1,9 @@
 """docs/api.md: every example runs, in the page's order, and is answered as the page shows.
 
 The page explains its signs to the reader; this is what they mean here. A request is an
-``http`` block that begins with a method, and the block after it is its answer. ``{sessionId}``
-and ``{recordId}`` are those of the latest answers. ``…`` in a text matches anything, a text
+``http`` block that begins with a method, and the block after it is its answer. ``{sessionId}``,
+``{recordId}``, ``{token}`` and ``{cursor}`` are those of the latest answers, and
+``{token of ada}`` is a token that says so. ``…`` in a text matches anything, a text
 that is nothing else matches any value, and as a member or an element it allows further ones.
 ``<!-- 24 hours pass -->`` moves the clock.
 """
@@ -26,6 +27,7 @@ from tests.support.engines import Tables
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 ANYTHING = "…"
+TOLD = ("sessionId", "recordId", "token", "cursor")
 BLOCK = re.compile(r"```http\n(.*?)```|<!-- (\d+) hours pass -->", re.DOTALL)
 
 
@@ -104,7 +106,8 @@ def test_every_example_is_answered_as_the_page_shows(api: Api) -> None:
     ids: dict[str, str] = {}
 
     def with_ids(text: str) -> str:
-        return re.sub(r"{(sessionId|recordId)}", lambda name: ids[name[1]], text)
+        found = re.sub(r"{token of (\w+)}", lambda name: api.issuer.token(name[1]), text)
+        return re.sub(rf"{{({'|'.join(TOLD)})}}", lambda name: ids[name[1]], found)
 
     wrong = []
     for request, shown, pause in examples():
@@ -113,7 +116,10 @@ def test_every_example_is_answered_as_the_page_shows(api: Api) -> None:
         content = with_ids(request.body).encode()
         declared = {"Content-Type": "application/json"} if content else {}
         answer = api.request(
-            method, f"{api.server}{path}", content=content, headers={**declared, **request.headers}
+            method,
+            f"{api.server}{path}",
+            content=content,
+            headers={**declared, **{k: with_ids(v) for k, v in request.headers.items()}},
         )
         status = f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}"
         headers = {name: answer.headers.get(name) for name in shown.headers}
@@ -125,7 +131,7 @@ def test_every_example_is_answered_as_the_page_shows(api: Api) -> None:
             *differences(expected, body, "body"),
         ]
         wrong += [f"docs/api.md:{shown.line}: {each}" for each in found]
-        ids |= {name: body[name] for name in ("sessionId", "recordId") if name in body}
+        ids |= {name: body[name] for name in TOLD if name in body}
     assert not wrong, "\n".join(wrong)
 
 
@@ -139,7 +145,7 @@ def test_every_route_has_an_example(api: Api) -> None:
     shown = set()
     for request, _, _ in examples():
         method, path = request.start.split()
-        match = routes.match(path.removeprefix("/api"))
+        match = routes.match(path.removeprefix("/api").partition("?")[0])
         assert match is not None, path
         shown.add((method, match.resource))
     assert shown == set(operations(api))
@@ -151,7 +157,7 @@ def test_the_index_names_every_path(api: Api) -> None:
 
 
 def test_the_curl_command_works_as_it_stands(api: Api) -> None:
-    (command,) = re.findall(r"```sh\n(curl.*?)```", PAGE, re.DOTALL)
+    command = re.findall(r"```sh\n(curl.*?)```", PAGE, re.DOTALL)[0]
     typed = command.replace("http://127.0.0.1:8000", api.server)
     done = subprocess.run(["sh", "-c", typed], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("HTTP/1.1 201 ")

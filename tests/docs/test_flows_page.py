@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.flows.flow import Flow
-from chalicelib.sessions.model import Caller
 from chalicelib.sessions.requests import Creation, Document, DocumentSave
-from tests.unit.kit import Kit
+from tests.unit.kit import SOMEBODY, Kit
 
 PAGE = Path(__file__).parents[2] / "docs" / "flows.md"
 
@@ -31,7 +30,7 @@ def test_a_session_of_the_first_version_goes_on_under_the_second() -> None:
 
     answers = {"name": "Ada", "email": "ada@example.com", "colour": "blue", "nickname": "A"}
     content = DocumentSave(document=Document(name="signupData", fields=answers), current_step=2)
-    created = before.creator.create(Creation(content=content), Caller())
+    created = before.creator.create(Creation(content=content), SOMEBODY)
     opened = after.read(created.opened.session_id)
 
     assert opened.session.flow_version == 2

@@ -26,6 +26,8 @@ from infra.local.server import LocalServer
 from infra.tables import create_tables
 from tests.e2e import chromium
 from tests.e2e.chromium import Chromium, Tab
+from tests.support.engines import UNLIMITED
+from tests.support.keys import keys
 
 pytestmark = [
     pytest.mark.browser,
@@ -63,7 +65,12 @@ class Backend:
         self._port = 0
 
     def _make(self, client: Any) -> Gateway:
-        parts = Parts(settings=Settings(), client=client, clock=lambda: clock() + self.now_offset)
+        parts = Parts(
+            settings=Settings(session_rate_limit=UNLIMITED, session_max_attempts=UNLIMITED),
+            client=client,
+            keys=keys,
+            clock=lambda: clock() + self.now_offset,
+        )
         app = build(parts)
         return from_chalice(app, app.dispatcher.gateway).gateway()
 
@@ -91,9 +98,9 @@ class Backend:
         return answer
 
     def ask(self, method: str, target: str, body: Any = None) -> dict[str, Any]:
-        """Call the API past the server, as the same kind of browser."""
+        """Call the API past the server, as the same browser."""
         headers = [
-            ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0"),
+            ("User-Agent", self.seen[-1][2]["user-agent"]),
             ("Content-Type", "application/json"),
         ]
         content = b"" if body is None else json.dumps(body).encode()

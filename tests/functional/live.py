@@ -17,9 +17,12 @@ from aws_lambda_powertools import Logger
 
 from chalicelib.bootstrap import Parts, build, clock
 from chalicelib.observability import Log
+from chalicelib.security.sealing import Sealer
 from infra.local.application import from_chalice
 from infra.local.server import LocalServer
 from tests.support.engines import Tables
+from tests.support.keys import keys
+from tests.support.tokens import Issuer, bearer
 
 HOUR = 60 * 60 * 1000
 DAY = 24 * HOUR
@@ -60,15 +63,18 @@ class Api(httpx.Client):
     """A client of one running application.
 
     ``clock`` is the application's; ``routes`` its resources with their methods; ``log`` what
-    it has written.
+    it has written; ``issuer`` whose tokens it takes.
     """
 
-    def __init__(self, url: str, clock: Clock, routes: Any, log: io.StringIO) -> None:
+    def __init__(
+        self, url: str, clock: Clock, routes: Any, log: io.StringIO, issuer: Issuer
+    ) -> None:
         super().__init__(base_url=f"{url}/api", timeout=30, trust_env=False)
         self.server = url
         self.clock = clock
         self.routes = routes
         self.log = log
+        self.issuer = issuer
 
     def start(self, body: Any = None, **rest: Any) -> Any:
         """Start a session and give what the API shows of it."""
@@ -93,24 +99,27 @@ def milliseconds(instant: str) -> int:
 
 @contextmanager
 def serving(
-    tables: Tables, *, client: Any = None, store: Any = None, **changed: Any
+    tables: Tables, *, client: Any = None, stores: Any = None, **changed: Any
 ) -> Iterator[Api]:
     """Serve the application on these tables.
 
     Parameters
     ----------
-    client, store
+    client, stores
         In place of the engine's.
     changed
         Settings.
     """
     moved, log = Clock(), io.StringIO()
+    issuer = Issuer(moved)
     # Loggers live as long as the process, each with its first stream: this one has its own name.
-    logger = Logger(service=f"test-{uuid.uuid4()}", stream=log)
+    logger = Logger(service=f"test-{uuid.uuid4()}", stream=log, level="DEBUG")
     parts = Parts(
         settings=replace(tables.settings, **changed),
         client=client or tables.engine.client,
-        store=store,
+        stores=stores,
+        keys=keys,
+        tokens=issuer.verifier(moved),
         clock=moved,
         log=Log(logger),
     )
@@ -118,7 +127,7 @@ def serving(
     served = from_chalice(app, app.dispatcher.gateway)
     with (
         LocalServer(served.gateway(), Path("/nonexistent"), {}) as server,
-        Api(server.url, moved, served.routes, log) as api,
+        Api(server.url, moved, served.routes, log, issuer) as api,
     ):
         yield api
 
@@ -138,6 +147,11 @@ def is_problem(answer: httpx.Response, status: int, kind: str) -> Any:
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert answer.headers["Cache-Control"] == "no-store"
     return body
+
+
+def as_user(api: Api, user: str = "ada", tenant: str | None = "harbour") -> dict[str, str]:
+    """Give the header that says who is asking."""
+    return bearer(api.issuer.token(user, tenant))
 
 
 BODIES: dict[str, Any] = {
@@ -160,6 +174,11 @@ def ask(api: Api, method: str, path: str, session: str, **rest: Any) -> httpx.Re
     body = BODIES.get(f"{method} {path}", {})
     if (method, path) == ("PUT", "/sessions"):
         body = {"sessionId": session, "data": {"projectName": "x"}}
+    if path == "/resume":
+        body = {"token": Sealer(keys, api.clock).seal("link", session)}
+    if path.startswith("/me/") or path.endswith("/claim"):
+        # Nobody is served here without a token.
+        rest["headers"] = {**as_user(api), **rest.get("headers", {})}
     values = {"sessionId": session, "step": "1", "recordId": session, "flow": "project"}
     target = re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
     content = {} if method in ("GET", "DELETE") else {"json": body}

@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import httpx
 import pytest
 from chalice.test import Client
 
 from chalicelib.bootstrap import Parts, build
+from infra.keys import Parameter, create, parameter_of
 from infra.tables import create_tables
 from tests.support.engines import Engine, Tables
+from tests.support.keys import keys
 
 ROOT = Path(__file__).parents[2]
 BODY = {"projectData": {"projectName": "Riverside School"}}
@@ -61,10 +64,20 @@ def test_chalice_local(moto_engine: Engine) -> None:
     create_tables(
         moto_engine.plain, sessions=tables["SESSIONS_TABLE"], records=tables["RECORDS_TABLE"]
     )
+    ssm = boto3.client(
+        "ssm",
+        endpoint_url=moto_engine.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="tests",
+        aws_secret_access_key="tests",
+    )
+    create(Parameter(ssm, parameter_of("dev")))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     environ = {
         "AWS_ENDPOINT_URL_DYNAMODB": moto_engine.endpoint,
+        # The stage keeps its keys where the cloud does; moto's server has all of AWS.
+        "AWS_ENDPOINT_URL_SSM": moto_engine.endpoint,
         "AWS_ACCESS_KEY_ID": "tests",
         "AWS_SECRET_ACCESS_KEY": "tests",
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -77,7 +90,8 @@ def test_chalice_local(moto_engine: Engine) -> None:
 
 
 def test_chalices_test_client(moto_tables: Tables) -> None:
-    app = build(Parts(settings=moto_tables.settings, client=moto_tables.engine.client))
+    parts = Parts(settings=moto_tables.settings, client=moto_tables.engine.client, keys=keys)
+    app = build(parts)
     with Client(app) as client:
         sent = {"headers": {"Content-Type": "application/json"}, "body": json.dumps(BODY)}
         made = client.http.post("/sessions", **sent)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.bootstrap import Stores
 from chalicelib.errors import StoreUnavailable
 from tests.functional.live import ORIGIN, Api, ask, is_problem, operations, serving
 from tests.support.engines import Tables, stepwell_client
@@ -204,12 +205,17 @@ class Unavailable:
         return fail
 
 
+def everywhere(store: Any) -> Stores:
+    """Make one store all of them."""
+    return Stores(sessions=store, links=store, owners=store, counters=store)
+
+
 def uses_store(path: str) -> bool:
     return not path.startswith("/flows") and path != "/openapi.json"
 
 
 def test_a_bug_is_a_500_that_tells_nothing(moto_tables: Tables) -> None:
-    with serving(moto_tables, store=Exploding()) as api:
+    with serving(moto_tables, stores=everywhere(Exploding())) as api:
         for method, path in operations(api):
             if uses_store(path):
                 answer = ask(api, method, path, UNKNOWN, headers=ORIGIN)
@@ -223,7 +229,7 @@ def test_a_bug_is_a_500_that_tells_nothing(moto_tables: Tables) -> None:
 
 
 def test_a_store_that_does_not_answer_is_a_503(moto_tables: Tables) -> None:
-    with serving(moto_tables, store=Unavailable()) as api:
+    with serving(moto_tables, stores=everywhere(Unavailable())) as api:
         for method, path in operations(api):
             if uses_store(path) and path != "/sessions/health":
                 answer = ask(api, method, path, UNKNOWN)

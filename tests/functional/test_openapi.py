@@ -15,9 +15,10 @@ from chalicelib.settings import Settings
 from tests.functional.live import Api, serving
 from tests.support import api as in_process
 from tests.support.engines import Tables
+from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 
-_APP = build(Parts(settings=Settings(), store=MemoryStore()))
+_APP = build(Parts(settings=Settings(), stores=MemoryStore().stores, keys=keys))
 DOCUMENT: Any = in_process.Api(_APP)("GET", "/openapi.json").body
 # pytest collects one test for each operation, so the document is needed before any server runs.
 schema = schemathesis.openapi.from_dict(DOCUMENT)
@@ -50,7 +51,7 @@ BOUNDED = settings(
 @pytest.fixture(scope="module")
 def api(moto_tables: Tables) -> Iterator[Api]:
     # In memory: moto copies all its tables for every transaction, and these are many.
-    with serving(moto_tables, store=MemoryStore(), debug_header=True) as api:
+    with serving(moto_tables, stores=MemoryStore().stores, debug_header=True) as api:
         yield api
 
 

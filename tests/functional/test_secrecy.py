@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.functional.live import PROJECT, Api, ask, operations, serving
-from tests.functional.test_errors import Exploding, Unavailable
+from tests.functional.live import PROJECT, Api, as_user, ask, operations, serving
+from tests.functional.test_errors import Exploding, Unavailable, everywhere
 from tests.support.engines import Tables
 
 MARK = "kjVq7Zp"
@@ -22,7 +23,6 @@ MARKED: dict[str, Any] = {
 }
 HEADERS = {
     "User-Agent": f"{MARK}/1.0",
-    "Authorization": f"Bearer {MARK}",
     "Cookie": f"session={MARK}",
     "Referer": f"https://example.com/{MARK}",
     "Origin": f"https://{MARK}.example.com",
@@ -50,9 +50,9 @@ class Heard:
 
 @pytest.fixture
 def heard(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Heard:
-    # httpx, the client in this very process, logs the URLs that it calls.
-    caplog.set_level(logging.INFO)
-    for client in ("httpx", "httpcore"):
+    # The client and the engine, which run in this very process, log what they are asked.
+    caplog.set_level(logging.DEBUG)
+    for client in ("httpx", "httpcore", "moto"):
         caplog.set_level(logging.CRITICAL, client)
     return Heard(caplog, capfd)
 
@@ -61,44 +61,90 @@ def heard(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -
 def test_nothing_leaks(moto_tables: Tables, heard: Heard, debug: bool) -> None:
     with serving(moto_tables, debug_header=debug) as api:
         session = create(api)
+        links = carry_on(api, session)
         answers = [*misuse(api, session), *wrong_everywhere(api, session)]
+        answers += list(with_tokens(api, session))
         for store in (Exploding(), Unavailable()):
-            with serving(moto_tables, store=store, debug_header=debug) as broken:
+            with serving(moto_tables, stores=everywhere(store), debug_header=debug) as broken:
                 answers += wrong_everywhere(broken, session)
-                assert_silent(heard.text(api, broken), session)
+                assert_silent(heard.text(api, broken), session, *links, *ISSUED)
+        with serving(moto_tables, session_rate_limit=1, session_max_attempts=1) as tight:
+            answers += list(too_often(tight))
+            assert_silent(heard.text(api, tight), session, *links, *ISSUED)
         # Finalized and expired, it still has nothing to say.
         with api.clock.at(api.get(f"/sessions/{session}").json()["expiresAt"]):
             answers += wrong_everywhere(api, session)
         finalize(api, session)
         answers += wrong_everywhere(api, session)
-        assert_silent(heard.text(api), session)
+        assert_silent(heard.text(api), session, *links, *ISSUED)
     kinds = set()
     for answer in answers:
         if answer.status_code >= 400 and "type" in answer.json():
             kind = answer.json()["type"].rpartition(":")[2]
             kinds.add(kind)
             if kind not in SHOWS_DATA:
-                assert_silent(answer.text + str(answer.headers), session)
+                assert_silent(answer.text + str(answer.headers), session, *links, *ISSUED)
     assert kinds >= {
         *("malformed", "invalid", "unknown-field", "unknown-flow", "unknown-step"),
         *("not-found", "conflict", "finalized", "expired", "version-mismatch", "too-large"),
         *("unsupported-media-type", "incomplete", "idempotency-mismatch", "internal"),
-        *("store-unavailable", "method-not-allowed"),
+        *("store-unavailable", "method-not-allowed", "unauthenticated", "client-mismatch"),
+        *("too-many-attempts", "rate-limited"),
     }
 
 
-def assert_silent(text: str, session: str) -> None:
-    for secret in (MARK, session, session[-12:]):
+def assert_silent(text: str, session: str, *secrets: str) -> None:
+    for secret in (MARK, session, session[-12:], *secrets):
         assert secret not in text, text[max(0, text.index(secret) - 300) :][:600]
 
 
+def too_often(api: Api) -> Iterator[httpx.Response]:
+    for _ in range(2):
+        yield api.post("/sessions", json={"projectData": MARKED}, headers=HEADERS)
+        yield api.get(f"/sessions/{MARK}", headers=HEADERS)
+
+
 def create(api: Api) -> str:
+    # Like a person's browser: the same in all that follows.
+    api.headers["User-Agent"] = HEADERS["User-Agent"]
     body = {"projectData": MARKED}
     # Each its own key: the tables know the one of the run before.
     headers = {**HEADERS, "Idempotency-Key": f"{MARK} {api.server}"}
     session = str(api.post("/sessions", json=body, headers=headers).json()["sessionId"])
     api.patch(f"/sessions/{session}", json=body).raise_for_status()
     return session
+
+
+def carry_on(api: Api, session: str) -> list[str]:
+    """Use a link, and keep another; give their tokens."""
+    made = [str(api.post(f"/sessions/{session}/resume-links").json()["token"]) for _ in range(2)]
+    api.post("/resume", json={"token": made[0]}).raise_for_status()
+    assert api.post("/resume", json={"token": made[0]}).status_code == 410
+    assert api.post("/resume", json={"token": made[1] + MARK}).status_code == 410
+    return made
+
+
+ISSUED: list[str] = []
+"""Tokens of users, and their signatures."""
+
+
+def with_tokens(api: Api, session: str) -> Iterator[httpx.Response]:
+    """Use every operation with tokens, good and bad, and as another kind of client."""
+    good = as_user(api, f"{MARK} user", f"{MARK} tenant")
+    bad = [f"Bearer {MARK}", f"{MARK} {MARK}", good["Authorization"][:-4] + "AAAA"]
+    for value in [good["Authorization"], *bad]:
+        ISSUED.extend(part for part in re.split(r"[ .]", value)[1:] if part != MARK)
+    for method, path in operations(api):
+        if path == "/sessions/{sessionId}/claim":
+            # It would take the session away from the other tests.
+            continue
+        for value in [good["Authorization"], *bad]:
+            # Nothing is to come of it.
+            headers = {**HEADERS, "Authorization": value, "If-Match": '"999"'}
+            yield ask(api, method, path, session, headers=headers)
+        phone = f"Mozilla/5.0 (iPhone; {MARK}) AppleWebKit/605.1.15 Version/18.5 Safari/604.1"
+        if method in ("GET", "POST"):
+            yield ask(api, method, path, session, headers={**HEADERS, "User-Agent": phone})
 
 
 def finalize(api: Api, session: str) -> None:
@@ -176,9 +222,9 @@ def test_debug_is_shown_where_the_stage_allows_it(api: Api, moto_tables: Tables)
         shown = open_stage.post("/sessions", json={}, headers=asked).json()
         debug = shown["debug"]
         assert debug.keys() == {"requestId", "coldStart", "handlerMs", "storeCalls"}
-        (call,) = debug["storeCalls"]
-        assert call.keys() == {"operation", "ms", "units"}
-        assert call["operation"] == "put_item"
+        calls = debug["storeCalls"]
+        assert [call["operation"] for call in calls] == ["update_item", "put_item"]
+        assert all(call.keys() == {"operation", "ms", "units"} for call in calls)
         where = f"/sessions/{shown['sessionId']}"
         assert open_stage.get(where, headers=asked).json()["debug"]["coldStart"] is False
         # Errors have it too; who does not ask gets none.

@@ -11,6 +11,8 @@ from chalicelib.bootstrap import Parts, build
 from chalicelib.settings import Settings
 from chalicelib.web.app import Application
 from tests.support.clock import Clock
+from tests.support.engines import UNLIMITED
+from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 
 
@@ -26,7 +28,13 @@ class Answer:
 def application(store: MemoryStore) -> Application:
     """Build the application on a store in memory."""
     return build(
-        Parts(settings=Settings(), store=store, clock=Clock(), random=random.Random(1).randbytes)
+        Parts(
+            settings=Settings(session_rate_limit=UNLIMITED, session_max_attempts=UNLIMITED),
+            stores=store.stores,
+            keys=keys,
+            clock=Clock(),
+            random=random.Random(1).randbytes,
+        )
     )
 
 

@@ -34,7 +34,7 @@ from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.model import Status
 from chalicelib.sessions.progress import completed_steps, step_view
 from tests.property.model import FLOWS, HOUR, MAXIMUM, TTL, Model, Told
-from tests.unit.kit import Kit
+from tests.unit.kit import SOMEBODY, Kit
 
 
 class First(Fieldset):
@@ -251,7 +251,7 @@ class Sessions(RuleBasedStateMachine):
             assert session.version == model.version
             if model.state == "finalized":
                 assert session.status is Status.FINALIZED
-                record = reader.finalizer.record(session.record_id or "").record
+                record = reader.finalizer.record(session.record_id or "", SOMEBODY).record
                 assert union(record.steps, record.sources) == model.record
                 continue
             assert document(flow, session) == model.document()

@@ -11,6 +11,7 @@ from threading import Barrier
 from typing import Any, TypeVar
 
 from chalicelib.web.app import Application
+from tests.support.tokens import Issuer, bearer
 
 ONE = "/sessions/{sessionId}"
 STEP = f"{ONE}/steps/{{step}}"
@@ -49,10 +50,17 @@ class Api:
     """One application, called in process.
 
     api("PATCH", ONE, {"data": {...}}, sessionId=session_id, headers={"If-Match": '"7"'})
+
+    ``issuer`` is the one whose tokens the application takes.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, issuer: Issuer | None = None) -> None:
         self.app = app
+        self.issuer = issuer or Issuer()
+
+    def as_user(self, user: str, tenant: str | None = "harbour") -> dict[str, str]:
+        """Give the header of a user's request."""
+        return bearer(self.issuer.token(user, tenant))
 
     def __call__(
         self,
@@ -61,6 +69,7 @@ class Api:
         body: Any = None,
         *,
         headers: dict[str, str] | None = None,
+        address: str = "192.0.2.1",
         **params: Any,
     ) -> Answer:
         """Make a request; a body that is a text is sent as it is."""
@@ -80,7 +89,7 @@ class Api:
                 "httpMethod": method,
                 "path": f"/api{path}",
                 "requestId": "tests",
-                "identity": {"sourceIp": "192.0.2.1"},
+                "identity": {"sourceIp": address},
             },
             "body": body if body is None or isinstance(body, str) else json.dumps(body),
             "isBase64Encoded": False,
@@ -89,9 +98,9 @@ class Api:
         text = answer["body"]
         return Answer(answer["statusCode"], answer["headers"], json.loads(text or "null"), text)
 
-    def start(self, body: Any = None) -> str:
+    def start(self, body: Any = None, headers: dict[str, str] | None = None) -> str:
         """Create a session and give its id."""
-        answer = self("POST", "/sessions", body or {})
+        answer = self("POST", "/sessions", body or {}, headers=headers)
         assert answer.status == 201, answer
         return str(answer.body["sessionId"])
 

@@ -13,17 +13,20 @@ from unittest import mock
 import boto3
 from botocore.config import Config
 
+from chalicelib.bootstrap import Stores, dynamodb_stores
+from chalicelib.sessions.store import SessionStore
 from chalicelib.settings import Settings
 from chalicelib.store import client as client_module
-from chalicelib.store.calls import Calls
 from chalicelib.store.client import dynamodb_client
-from chalicelib.store.sessions import DynamoSessionStore
 from infra.tables import create_tables
 
 _PATIENCE = 60.0
 """Seconds. A busy machine is not a fault; tests of faults bring their own."""
 
 _CONNECTIONS = 32
+
+UNLIMITED = 1_000_000
+"""A limit that no test meets."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,30 @@ class Tables:
     @property
     def settings(self) -> Settings:
         """Settings that name these tables."""
-        return Settings(sessions_table=self.sessions, records_table=self.records)
+        return Settings(
+            sessions_table=self.sessions,
+            records_table=self.records,
+            # All tests come from one address; those of the limits bring their own.
+            session_rate_limit=UNLIMITED,
+            session_max_attempts=UNLIMITED,
+        )
 
-    def store(
-        self, client: Any = None, monotonic: Callable[[], float] = lambda: 0.0
-    ) -> DynamoSessionStore:
-        """Make a store on the engine's client, or on another.
+    def store(self, client: Any = None) -> SessionStore:
+        """Make a store of sessions on the engine's client, or on another."""
+        return self.stores(client).sessions
 
-        Its retries never wait, and, with the clock that stands still, are never given up for
+    def stores(self, client: Any = None, monotonic: Callable[[], float] = lambda: 0.0) -> Stores:
+        """Make the stores on the engine's client, or on another.
+
+        Their retries never wait, and, with the clock that stands still, are never given up for
         the time that a busy machine takes.
         """
-        calls = Calls(client or self.engine.client, pause=lambda _: None, monotonic=monotonic)
-        return DynamoSessionStore(calls, sessions=self.sessions, records=self.records)
+        return dynamodb_stores(
+            self.settings,
+            client or self.engine.client,
+            pause=lambda _: None,
+            monotonic=monotonic,
+        )
 
     def items(self, key: str) -> list[dict[str, Any]]:
         """Give all items of a session, its waiting events included, as they are stored."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from threading import Lock
 
+from chalicelib.bootstrap import Stores
 from chalicelib.errors import StoreUnavailable, TooLarge
 from chalicelib.exact_json import dumps, loads_own
+from chalicelib.sessions.access import not_yours
+from chalicelib.sessions.callers import Caller
+from chalicelib.sessions.links import Link, LinkRefused, Redemption
 from chalicelib.sessions.model import Record, Session, Status, StepData
+from chalicelib.sessions.owned import Erased, Place
 from chalicelib.sessions.store import AlreadyCreated, CreationEntry, Event, Refused
 from chalicelib.sessions.write import (
     REMEMBERED_MUTATIONS,
     Removal,
     Write,
     apply,
+    ended,
     refusal,
     removal_refusal,
 )
+from tests.support.memory_counters import MemoryCounters
 
 LIMIT = 400 * 1024
 """Bytes of data that one session may hold, like a DynamoDB item."""
@@ -29,8 +36,8 @@ class MemoryStore:
 
     Parameters
     ----------
-    sessions, records, entries, events
-        What is stored, for a test to look at.
+    sessions, records, entries, events, links, used
+        What is stored, for a test to look at. ``used`` tells by which attempt a link was.
     down
         While it is set, every call raises StoreUnavailable and changes nothing.
     """
@@ -40,6 +47,9 @@ class MemoryStore:
         self.records: dict[str, Record] = {}
         self.entries: dict[str, CreationEntry] = {}
         self.events: list[Event] = []
+        self.links: dict[str, Link] = {}
+        self.used: dict[str, str] = {}
+        self.counters = MemoryCounters()
         self.down = False
         self._lock = Lock()
 
@@ -77,7 +87,12 @@ class MemoryStore:
         with self._answering():
             before = self.sessions.get(session.key)
             any_removal = Removal(
-                key=session.key, mutation=mutation, now=now, tombstone_expires_at=now
+                key=session.key,
+                # Whose it is was looked at before; the version tells that it still is so.
+                caller=Caller(owner=session.owner, bound=False),
+                mutation=mutation,
+                now=now,
+                tombstone_expires_at=now,
             )
             if before is None or removal_refusal(before, any_removal):
                 raise Refused(before)
@@ -104,6 +119,68 @@ class MemoryStore:
         """Read a record."""
         with self._answering():
             return self.records.get(record_id)
+
+    def put_link(self, link: Link) -> None:
+        """Store a new link."""
+        with self._answering():
+            self.links[link.digest] = link
+
+    def redeem(self, redemption: Redemption) -> None:
+        """Use the link up and let the session know the client."""
+        with self._answering():
+            link = self.links.get(redemption.digest)
+            session = self.sessions.get(redemption.key)
+            if link is None or link.expires_at <= redemption.now:
+                raise LinkRefused
+            if self.used.get(link.digest, redemption.attempt) != redemption.attempt:
+                raise LinkRefused
+            if session is None or session.key != link.key or ended(session, redemption.now):
+                raise LinkRefused
+            if not_yours(session, redemption.caller):
+                raise LinkRefused
+            self.used[link.digest] = redemption.attempt
+            known = session.clients | {redemption.caller.clients[0]}
+            self._keep(replace(session, clients=known))
+
+    def places(self, owner: str, limit: int, after: Place | None) -> list[Place]:
+        """List the places of active sessions, newest first."""
+        with self._answering():
+            found = sorted(
+                (
+                    (f"{session.created_at:013}", session.key)
+                    for session in self.sessions.values()
+                    if session.owner == owner and session.status is Status.ACTIVE
+                ),
+                reverse=True,
+            )
+            rest = [Place(*it) for it in found if after is None or it < (after.order, after.key)]
+            return rest[:limit]
+
+    def get_all(self, wanted: Iterable[str]) -> dict[str, Session]:
+        """Read sessions, by key."""
+        with self._answering():
+            return {key: _copy(self.sessions[key]) for key in wanted if key in self.sessions}
+
+    def erase(self, owner: str, until: Callable[[], bool]) -> Erased:
+        """Remove everything by this owner."""
+        with self._answering():
+            if until():
+                return Erased(complete=False)
+            gone = [key for key, session in self.sessions.items() if session.owner == owner]
+            links = [digest for digest, link in self.links.items() if link.key in gone]
+            records = [name for name, record in self.records.items() if record.owner == owner]
+            for key in gone:
+                del self.sessions[key]
+            for digest in links:
+                del self.links[digest]
+            for name in records:
+                del self.records[name]
+            return Erased(sessions=len(gone), links=len(links), records=len(records))
+
+    @property
+    def stores(self) -> Stores:
+        """All that an application stores, in this one place."""
+        return Stores(sessions=self, links=self, owners=self, counters=self.counters)
 
     def ping(self) -> None:
         """Answer."""
@@ -143,6 +220,9 @@ class MemoryStore:
                 mutations=(removal.mutation,),
                 remembered=() if key is None else (key,),
                 record_id=record_id,
+                sealed_id=None,
+                clients=session.clients if record_id else frozenset(),
+                address="",
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chalicelib.sessions import ids
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.model import IdempotencyKey, Record, Session, StepData
 from chalicelib.sessions.store import CreationEntry, Event, Refused, SessionStore
 from chalicelib.sessions.write import Change, Preconditions, Refusal, Removal, Write, refusal
@@ -22,6 +23,10 @@ LIFETIME = 30 * TTL
 FLOW = "trial"
 FLOW_VERSION = 3
 STEPS = (1, 2, 3)
+
+
+SOMEBODY = Caller(clients=("a browser",), addresses=("somewhere",))
+"""Who writes, unless another caller is named."""
 
 
 class Scribe:
@@ -57,6 +62,8 @@ class Scribe:
             last_activity=now,
             expires_at=now + TTL,
             deadline=now + LIFETIME,
+            clients=frozenset(SOMEBODY.clients),
+            address=SOMEBODY.addresses[0],
         )
         return replace(session, **rest)
 
@@ -77,11 +84,13 @@ class Scribe:
             current_step=rest.pop("current_step", None),
             claim=frozenset(rest.pop("claim", ())),
             clear=rest.pop("clear", None),
+            ownership=rest.pop("ownership", None),
         )
         now = rest.pop("now", self.clock())
         assumed: dict[str, Any] = {"flow": FLOW, "flow_version": FLOW_VERSION}
         return Write(
             key=self.key,
+            caller=rest.pop("caller", SOMEBODY),
             mutation=mutation,
             now=now,
             change=change,
@@ -100,6 +109,7 @@ class Scribe:
         now = rest.pop("now", self.clock())
         return Removal(
             key=self.key,
+            caller=rest.pop("caller", SOMEBODY),
             mutation=mutation,
             now=now,
             tombstone_expires_at=now + 7 * TTL,
@@ -110,7 +120,9 @@ class Scribe:
         """Delete the session."""
         self.store.delete(self.removal(**rest))
 
-    def record(self, steps: dict[int, StepData], version: int) -> Record:
+    def record(
+        self, steps: dict[int, StepData], version: int, owner: str | None = None
+    ) -> Record:
         """Compose the record that the session becomes."""
         return Record(
             record_id=str(uuid.uuid4()),
@@ -121,11 +133,12 @@ class Scribe:
             session_version=version + 1,
             created_at=self.clock() - HOUR,
             finalized_at=self.clock(),
+            owner=owner,
         )
 
     def finalize(self, session: Session, **rest: Any) -> Record:
         """Turn the session, as it was read, into a record."""
-        record = self.record(dict(session.steps), session.version)
+        record = self.record(dict(session.steps), session.version, session.owner)
         self.store.finalize(self.removal(**rest), session.version, record, event_of(record))
         return record
 

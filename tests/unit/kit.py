@@ -10,11 +10,12 @@ from typing import Any
 from chalicelib.flows import definitions
 from chalicelib.flows.flow import Flow, Step
 from chalicelib.flows.registry import FlowRegistry
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer, Kept
 from chalicelib.sessions.ids import session_key
 from chalicelib.sessions.lifetimes import Lifetimes
-from chalicelib.sessions.model import Caller, IdempotencyKey, Session
+from chalicelib.sessions.model import IdempotencyKey, Session
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.requests import Creation, Document, DocumentSave, StepClear, StepSave
 from chalicelib.sessions.service import SessionService
@@ -25,7 +26,7 @@ from tests.support.memory_store import MemoryStore
 FLOWS = FlowRegistry.discover(definitions)
 DAY = 24 * 60 * 60 * 1000
 LIFETIMES = Lifetimes(ttl=None, maximum=30 * DAY, tombstone=7 * DAY)
-SOMEBODY = Caller("192.0.2.1", "test")
+SOMEBODY = Caller(clients=("a browser",), addresses=("somewhere",), shown=("somebody",))
 
 PROJECT: dict[int, dict[str, Any]] = {
     1: {"projectName": "Harbour", "buildingType": "office", "squareFootage": 12500.5},
@@ -76,6 +77,7 @@ class Kit:
         self.clock: Clock = beside.clock if beside else Clock()
         self.memory: MemoryStore = beside.memory if beside else MemoryStore()
         self.store = CountingStore(self.memory)
+        self.audit: list[tuple[str, Caller, str]] = []
         self.random: random.Random = beside.random if beside else random.Random(1)
         names = list(self.flows)
         self.service = SessionService(
@@ -85,6 +87,7 @@ class Kit:
             lifetimes=lifetimes,
             clock=self.clock,
             random=self.random.randbytes,
+            audit=self.note,
         )
         self.creator = Creator(
             sessions=self.service,
@@ -94,6 +97,9 @@ class Kit:
             lifetimes=lifetimes,
             clock=self.clock,
             random=self.random.randbytes,
+            admit=lambda _: None,
+            seal=lambda session_id: f"sealed {session_id}",
+            scope=lambda *shown: "\n".join(shown),
         )
         self.finalizer = Finalizer(
             sessions=self.service,
@@ -101,6 +107,10 @@ class Kit:
             flows=self.flows,
             random=self.random.randbytes,
         )
+
+    def note(self, event: str, caller: Caller, key: str = "") -> None:
+        """Take note of what the audit is told."""
+        self.audit.append((event, caller, key))
 
     def start(self, flow: str | None = None, fields: Any = None, **more: Any) -> str:
         """Create a session and give its id."""
@@ -131,34 +141,35 @@ class Kit:
         document: str = "data",
         current_step: int | None = None,
         completed: Iterable[int] = (),
+        caller: Caller = SOMEBODY,
         **conditions: Any,
     ) -> Saved:
         """Save fields of the document."""
         request = save_of(fields, document, current_step, completed)
-        return self.service.save(session_id, request, given(**conditions))
+        return self.service.save(session_id, caller, request, given(**conditions))
 
     def save_step(
         self, session_id: str, step: int, fields: Any, complete: bool = False, **conditions: Any
     ) -> Saved:
         """Save fields of one step."""
         request = StepSave(step=step, fields=fields, complete=complete)
-        return self.service.save(session_id, request, given(**conditions))
+        return self.service.save(session_id, SOMEBODY, request, given(**conditions))
 
     def clear(self, session_id: str, step: int, **conditions: Any) -> Saved:
         """Clear a step."""
-        return self.service.save(session_id, StepClear(step=step), given(**conditions))
+        return self.service.save(session_id, SOMEBODY, StepClear(step=step), given(**conditions))
 
-    def delete(self, session_id: str, **conditions: Any) -> None:
+    def delete(self, session_id: str, caller: Caller = SOMEBODY, **conditions: Any) -> None:
         """Delete a session."""
-        self.service.delete(session_id, given(**conditions))
+        self.service.delete(session_id, caller, given(**conditions))
 
-    def finalize(self, session_id: str, **conditions: Any) -> Kept:
+    def finalize(self, session_id: str, caller: Caller = SOMEBODY, **conditions: Any) -> Kept:
         """Finalize a session."""
-        return self.finalizer.finalize(session_id, given(**conditions))
+        return self.finalizer.finalize(session_id, caller, given(**conditions))
 
-    def read(self, session_id: str, *, over: bool = False) -> Opened:
+    def read(self, session_id: str, caller: Caller = SOMEBODY, *, over: bool = False) -> Opened:
         """Read a session."""
-        return self.service.open(session_id, over=over)
+        return self.service.open(session_id, caller, over=over)
 
     def stored(self, session_id: str) -> Session:
         """Look at what is stored, past the service."""

@@ -20,7 +20,7 @@ from chalicelib.flows.flow import Fieldset, Step
 from chalicelib.sessions.document import union
 from chalicelib.sessions.ids import is_id
 from chalicelib.sessions.model import Record, Status
-from tests.unit.kit import DAY, LIFETIMES, PROJECT, WHOLE_PROJECT, Kit, flow_of, open_flow
+from tests.unit.kit import DAY, LIFETIMES, PROJECT, SOMEBODY, WHOLE_PROJECT, Kit, flow_of, open_flow
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_complete_session_becomes_a_record(kit: Kit) -> None:
     assert is_id(kept.record.record_id)
     assert (kept.record.flow, kept.record.flow_version) == ("project", 1)
     assert (kept.record.created_at, kept.record.finalized_at) == (created_at, now)
-    assert kit.finalizer.record(kept.record.record_id).record == kept.record
+    assert kit.finalizer.record(kept.record.record_id, SOMEBODY).record == kept.record
 
 
 def test_a_record_holds_the_defaults_of_fields_that_nobody_filled_in(kit: Kit) -> None:
@@ -125,7 +125,7 @@ def test_a_finalized_session_reads_as_such_and_takes_no_writes(kit: Kit) -> None
         with pytest.raises(Finalized) as finalized:
             refused()
         assert finalized.value.record_id == record_id
-    assert flat(kit.finalizer.record(record_id).record)["projectName"] == "Harbour"
+    assert flat(kit.finalizer.record(record_id, SOMEBODY).record)["projectName"] == "Harbour"
 
 
 def test_the_record_outlives_the_session(kit: Kit) -> None:
@@ -134,7 +134,7 @@ def test_the_record_outlives_the_session(kit: Kit) -> None:
     kit.clock.advance(2 * DAY)
     assert kit.finalize(session_id).record == record
     kit.memory.sessions.clear()
-    assert kit.finalizer.record(record.record_id).record == record
+    assert kit.finalizer.record(record.record_id, SOMEBODY).record == record
 
 
 def test_if_match_guards_finalizing(kit: Kit) -> None:
@@ -147,7 +147,7 @@ def test_if_match_guards_finalizing(kit: Kit) -> None:
 @pytest.mark.parametrize("record_id", ["", "nope", "00000000-0000-4000-8000-000000000000"])
 def test_an_unknown_record_is_not_found(kit: Kit, record_id: str) -> None:
     with pytest.raises(NotFound):
-        kit.finalizer.record(record_id)
+        kit.finalizer.record(record_id, SOMEBODY)
 
 
 def test_a_save_between_reading_and_writing_is_in_the_record(kit: Kit) -> None:
@@ -218,7 +218,7 @@ def test_a_default_fills_a_field_that_was_removed() -> None:
 def test_a_record_of_a_flow_that_is_gone_can_still_be_read(kit: Kit) -> None:
     record = kit.finalize(kit.finished_project()).record
     later = Kit([open_flow(1)], beside=kit)
-    kept = later.finalizer.record(record.record_id)
+    kept = later.finalizer.record(record.record_id, SOMEBODY)
     assert (kept.record, kept.flow) == (record, None)
 
 

@@ -17,9 +17,9 @@ from chalicelib.errors import (
     UnknownStep,
     VersionMismatch,
 )
+from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.document import document
 from chalicelib.sessions.ids import is_id
-from chalicelib.sessions.model import Caller
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import completed_steps
 from chalicelib.sessions.write import MAX_FIELDS, REMEMBERED_KEYS
@@ -351,8 +351,8 @@ def test_a_repeated_creation_gives_the_same_session(kit: Kit) -> None:
 
 def test_a_creations_key_belongs_to_its_caller(kit: Kit) -> None:
     first = kit.start(key="k")
-    assert first != kit.start(key="k", caller=Caller("192.0.2.2", "test"))
-    assert first != kit.start(key="k", caller=Caller("192.0.2.1", "other"))
+    assert first != kit.start(key="k", caller=Caller(shown=("192.0.2.2",)))
+    assert first != kit.start(key="k", caller=Caller(shown=("192.0.2.1", "other")))
     assert first != kit.start(key="other")
     assert first == kit.start(key="k")
 

@@ -8,7 +8,7 @@ from chalicelib.errors import UnknownFlow
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.web import render, schemas
-from chalicelib.web.endpoint import Endpoint
+from chalicelib.web.endpoint import Audience, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
 
@@ -30,6 +30,7 @@ def flow_endpoints(flows: FlowRegistry, ttl_of: Callable[[Flow], int]) -> list[E
     return [
         Endpoint(
             method="GET",
+            audience=Audience.EVERYBODY,
             path="/flows",
             handler=read_all,
             summary="Read every flow's definition",
@@ -38,6 +39,7 @@ def flow_endpoints(flows: FlowRegistry, ttl_of: Callable[[Flow], int]) -> list[E
         ),
         Endpoint(
             method="GET",
+            audience=Audience.EVERYBODY,
             path="/flows/{flow}",
             handler=read,
             summary="Read a flow's definition",

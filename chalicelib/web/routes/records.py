@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.errors import NotFound, StoreUnavailable
+from chalicelib.errors import NotFound, StoreUnavailable, TooManyAttempts
 from chalicelib.sessions.finalizing import Finalizer
 from chalicelib.web import render
 from chalicelib.web.documents import DocumentModels
@@ -15,8 +15,8 @@ def record_endpoints(finalizer: Finalizer, models: DocumentModels) -> list[Endpo
     """List the routes of records."""
 
     def read(request: Request) -> Reply:
-        kept = finalizer.record(request.params["recordId"])
-        return Reply(200, render.record(kept.record, kept.flow), {"Cache-Control": "no-store"})
+        kept = finalizer.record(request.params["recordId"], request.caller)
+        return Reply(200, render.record(kept.record, kept.flow))
 
     return [
         Endpoint(
@@ -26,6 +26,6 @@ def record_endpoints(finalizer: Finalizer, models: DocumentModels) -> list[Endpo
             summary="Read a permanent record",
             operation="readRecord",
             answers={200: models.record},
-            errors=(NotFound, StoreUnavailable),
+            errors=(NotFound, TooManyAttempts, StoreUnavailable),
         )
     ]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from chalicelib.errors import StoreUnavailable
 from chalicelib.sessions.store import SessionStore
 from chalicelib.web import schemas
-from chalicelib.web.endpoint import Endpoint
+from chalicelib.web.endpoint import Audience, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
 from chalicelib.web.times import iso
@@ -34,7 +34,7 @@ def service_endpoints(
             "store": {"status": status, "latencyMs": now - started},
             "checkedAt": iso(now),
         }
-        headers = {"Cache-Control": "no-store"} | ({} if healthy else {"Retry-After": "1"})
+        headers = {} if healthy else {"Retry-After": "1"}
         return Reply(200 if healthy else 503, body, headers)
 
     def document(_: Request) -> Reply:
@@ -43,6 +43,7 @@ def service_endpoints(
     return [
         Endpoint(
             method="GET",
+            audience=Audience.EVERYBODY,
             path="/sessions/health",
             handler=health,
             summary="Tell whether the service and its store are well",
@@ -51,6 +52,7 @@ def service_endpoints(
         ),
         Endpoint(
             method="GET",
+            audience=Audience.EVERYBODY,
             path="/openapi.json",
             handler=document,
             summary="Read this document",

@@ -7,6 +7,7 @@ from chalicelib.errors import (
     IdempotencyMismatch,
     Incomplete,
     InvalidRequest,
+    RateLimited,
     UnknownFlow,
     UnknownStep,
 )
@@ -21,8 +22,6 @@ from chalicelib.web.documents import DocumentModels, content_of
 from chalicelib.web.endpoint import READS, SAVES, TAKES_BODY, WRITES, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
-
-NO_STORE = {"Cache-Control": "no-store"}
 
 _WRITE_HEADERS = ("If-Match", "Idempotency-Key")
 
@@ -46,8 +45,8 @@ def session_endpoints(
         return saved_reply(saved, 201, {"Location": location})
 
     def read(request: Request) -> Reply:
-        opened = sessions.open(request.session_id, over=True)
-        headers = {"ETag": render.etag(opened), **NO_STORE}
+        opened = sessions.open(request.session_id, request.caller, over=True)
+        headers = {"ETag": render.etag(opened)}
         if request.matches_etag(headers["ETag"]):
             return Reply(304, None, headers)
         return Reply(200, render.session(opened), headers)
@@ -68,34 +67,36 @@ def session_endpoints(
         request: Request, session_id: str, body: schemas.SaveBody, json: dict[str, object]
     ) -> Reply:
         preconditions = request.preconditions(json, body.baseVersion)
-        return saved_reply(sessions.save(session_id, content_of(body), preconditions))
+        return saved_reply(
+            sessions.save(session_id, request.caller, content_of(body), preconditions)
+        )
 
     def delete(request: Request) -> Reply:
-        sessions.delete(request.session_id, request.preconditions())
-        return Reply(204, None, NO_STORE)
+        sessions.delete(request.session_id, request.caller, request.preconditions())
+        return Reply(204)
 
     def check(request: Request) -> Reply:
         body = request.body(schemas.ValidateBody, required=False)
-        opened = sessions.open(request.session_id)
+        opened = sessions.open(request.session_id, request.caller)
         if body.step is None:
             found = validate_all(opened.session, opened.flow)
         else:
             found = (validate(opened.session, opened.flow, body.step),)
-        return Reply(200, render.validation(found), NO_STORE)
+        return Reply(200, render.validation(found))
 
     def show_progress(request: Request) -> Reply:
-        opened = sessions.open(request.session_id, over=True)
-        return Reply(200, render.progress(progress(opened.session, opened.flow)), NO_STORE)
+        opened = sessions.open(request.session_id, request.caller, over=True)
+        return Reply(200, render.progress(progress(opened.session, opened.flow)))
 
     def summarize(request: Request) -> Reply:
-        opened = sessions.open(request.session_id, over=True)
-        return Reply(200, _summary(opened), {"ETag": render.etag(opened), **NO_STORE})
+        opened = sessions.open(request.session_id, request.caller, over=True)
+        return Reply(200, _summary(opened), {"ETag": render.etag(opened)})
 
     def finalize(request: Request) -> Reply:
         request.body(schemas.EmptyBody, required=False)
-        kept = finalizer.finalize(request.session_id, request.preconditions())
+        kept = finalizer.finalize(request.session_id, request.caller, request.preconditions())
         record = kept.record
-        headers = {"Location": request.location(f"/records/{record.record_id}"), **NO_STORE}
+        headers = {"Location": request.location(f"/records/{record.record_id}")}
         return Reply(201 if kept.created else 200, render.record(record, kept.flow), headers)
 
     def put(path: str, handler: object, operation: str, method: str = "PUT") -> Endpoint:
@@ -123,7 +124,14 @@ def session_endpoints(
             body=models.create,
             body_required=False,
             answers={201: models.saved},
-            errors=(*READS, *TAKES_BODY, UnknownFlow, UnknownStep, IdempotencyMismatch),
+            errors=(
+                *READS,
+                *TAKES_BODY,
+                UnknownFlow,
+                UnknownStep,
+                IdempotencyMismatch,
+                RateLimited,
+            ),
             headers=("Idempotency-Key",),
             answer_headers=("ETag", "Location"),
         ),
@@ -199,7 +207,7 @@ def session_endpoints(
 
 def saved_reply(saved: Saved, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
     """Answer a save."""
-    named = {"ETag": render.etag(saved.opened), **NO_STORE, **(headers or {})}
+    named = {"ETag": render.etag(saved.opened), **(headers or {})}
     return Reply(status, render.saved(saved), named)
 
 

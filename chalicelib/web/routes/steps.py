@@ -11,7 +11,7 @@ from chalicelib.web.documents import DocumentModels
 from chalicelib.web.endpoint import READS, SAVES, WRITES, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
-from chalicelib.web.routes.sessions import NO_STORE, saved_reply
+from chalicelib.web.routes.sessions import saved_reply
 
 _ALL = "/sessions/{sessionId}/steps"
 _ONE = "/sessions/{sessionId}/steps/{step}"
@@ -21,28 +21,30 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
     """List the routes of steps."""
 
     def read_all(request: Request) -> Reply:
-        opened = sessions.open(request.session_id)
+        opened = sessions.open(request.session_id, request.caller)
         views = [
             render.step(step_view(opened.session, opened.flow, number))
             for number in opened.flow.step_numbers
         ]
-        return Reply(200, {"steps": views}, NO_STORE)
+        return Reply(200, {"steps": views})
 
     def read(request: Request) -> Reply:
         number = request.step
-        opened = sessions.open(request.session_id)
-        return Reply(200, render.step(step_view(opened.session, opened.flow, number)), NO_STORE)
+        opened = sessions.open(request.session_id, request.caller)
+        return Reply(200, render.step(step_view(opened.session, opened.flow, number)))
 
     def save(request: Request) -> Reply:
         json = request.json()
         body = request.parse(json, schemas.StepBody)
         step = StepSave(step=request.step, fields=body.data, complete=body.complete)
         preconditions = request.preconditions(json, body.baseVersion)
-        return saved_reply(sessions.save(request.session_id, step, preconditions))
+        return saved_reply(sessions.save(request.session_id, request.caller, step, preconditions))
 
     def clear(request: Request) -> Reply:
         step = StepClear(step=request.step)
-        return saved_reply(sessions.save(request.session_id, step, request.preconditions()))
+        return saved_reply(
+            sessions.save(request.session_id, request.caller, step, request.preconditions())
+        )
 
     def write(method: str, operation: str) -> Endpoint:
         return Endpoint(

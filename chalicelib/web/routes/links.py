@@ -1,0 +1,51 @@
+"""Routes of links to go on elsewhere."""
+
+from __future__ import annotations
+
+from chalicelib.errors import Finalized, LinkGone, StoreUnavailable
+from chalicelib.sessions.links import Linker
+from chalicelib.web import render, schemas
+from chalicelib.web.documents import DocumentModels
+from chalicelib.web.endpoint import READS, TAKES_BODY, Endpoint
+from chalicelib.web.reply import Reply
+from chalicelib.web.request import Request
+from chalicelib.web.times import iso
+
+
+def link_endpoints(linker: Linker, models: DocumentModels) -> list[Endpoint]:
+    """List the routes of links."""
+
+    def issue(request: Request) -> Reply:
+        request.body(schemas.EmptyBody, required=False)
+        issued = linker.issue(request.session_id, request.caller)
+        return Reply(201, {"token": issued.token, "expiresAt": iso(issued.expires_at)})
+
+    def resume(request: Request) -> Reply:
+        body = request.body(schemas.ResumeBody)
+        opened = linker.resume(body.token, request.caller)
+        return Reply(200, render.session(opened), {"ETag": render.etag(opened)})
+
+    return [
+        Endpoint(
+            method="POST",
+            path="/sessions/{sessionId}/resume-links",
+            handler=issue,
+            summary="Make a link to go on with the session on another device",
+            operation="createResumeLink",
+            body=schemas.EmptyBody,
+            body_required=False,
+            answers={201: schemas.ResumeLinkView},
+            errors=(*READS, *TAKES_BODY, Finalized),
+        ),
+        Endpoint(
+            method="POST",
+            path="/resume",
+            handler=resume,
+            summary="Use a link up and read its session",
+            operation="resumeSession",
+            body=schemas.ResumeBody,
+            answers={200: models.session},
+            errors=(*TAKES_BODY, LinkGone, StoreUnavailable),
+            answer_headers=("ETag",),
+        ),
+    ]
