@@ -120,9 +120,7 @@ class Scribe:
         """Delete the session."""
         self.store.delete(self.removal(**rest))
 
-    def record(
-        self, steps: dict[int, StepData], version: int, owner: str | None = None
-    ) -> Record:
+    def record(self, steps: dict[int, StepData], version: int, owner: str | None = None) -> Record:
         """Compose the record that the session becomes."""
         return Record(
             record_id=str(uuid.uuid4()),
