@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
+from functools import lru_cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -31,8 +32,12 @@ _TALKATIVE = ("boto3", "botocore", "chalice", "urllib3")
 """At DEBUG, they log bodies, headers and paths."""
 
 
+@lru_cache(maxsize=1024)
 def redacted(text: str) -> str:
-    """Strike out what looks like an id of a session, or a token."""
+    """Strike out what looks like an id of a session, or a token.
+
+    Nearly all that is logged was logged before: routes, methods, names.
+    """
     return _SECRETS.sub(STRUCK_OUT, text)
 
 

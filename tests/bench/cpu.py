@@ -10,12 +10,10 @@ from typing import Any
 
 from chalicelib.sessions import ids
 from chalicelib.store.client import dynamodb_client
-from tests.bench.api import event
 from tests.bench.engine import Engine
 from tests.bench.goals import Goal
-from tests.support.api import PROJECT
+from tests.support.api import ONE, PROJECT, event
 
-_ONE = "/sessions/{sessionId}"
 _ROUNDS = 15
 _CALLS = 60
 
@@ -26,8 +24,8 @@ def cpu_goals(engine: Engine) -> Iterator[Goal]:
     api = engine.api(debug=False, client=client)
     session_id = api.start({"data": PROJECT, "completedSteps": [1, 2, 3, 4]})
     app = api.app
-    get = event("GET", _ONE, sessionId=session_id)
-    save = event("PATCH", _ONE, {"data": {"projectLocation": "Bergen"}}, sessionId=session_id)
+    get = event("GET", ONE, sessionId=session_id)
+    save = event("PATCH", ONE, {"data": {"projectLocation": "Bergen"}}, sessionId=session_id)
     sent = _sent_by(client, lambda: (app(get, None), app(save, None)))
     default = engine.plain_client()
 

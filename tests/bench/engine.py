@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,15 +12,16 @@ from typing import Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from chalicelib.bootstrap import Parts, build
+from chalicelib.bootstrap import Parts, build, clock
 from chalicelib.observability import SERVICE, Log
 from chalicelib.settings import Settings
 from chalicelib.store.client import dynamodb_client
 from infra.tables import create_tables
-from tests.bench.api import Api
+from tests.support.api import Api
 from tests.support.dynamodb_local import DynamoDbLocal
 from tests.support.engines import UNLIMITED
 from tests.support.keys import keys
+from tests.support.tokens import Issuer
 
 _ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "bench",
@@ -46,15 +47,31 @@ class Engine:
         self.sent: list[str] = []
         self.client.meta.events.register("before-send.dynamodb", self._count)
 
-    def api(self, *, debug: bool = True, client: Any = None) -> Api:
+    def api(
+        self,
+        *,
+        debug: bool = True,
+        client: Any = None,
+        clock: Callable[[], int] = clock,
+        **changed: Any,
+    ) -> Api:
         """Build an application on the engine; its log lines are written, and thrown away.
 
-        ``client``: in place of the one whose requests are counted.
+        ``client``: in place of the one whose requests are counted. ``changed``: settings.
         """
-        settings = replace(self.settings, debug_header=debug)
+        settings = replace(self.settings, debug_header=debug, **changed)
         log = Log(Logger(service=f"{SERVICE}-bench", stream=io.StringIO()))
         client = client or self.client
-        return Api(build(Parts(settings=settings, client=client, keys=keys, log=log)))
+        issuer = Issuer(clock)
+        parts = Parts(
+            settings=settings,
+            client=client,
+            keys=keys,
+            tokens=issuer.verifier(),
+            clock=clock,
+            log=log,
+        )
+        return Api(build(parts), issuer, {"X-Debug": "true"})
 
     def plain_client(self) -> Any:
         """Make boto3's client as it comes by default."""

@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 import boto3
 import pytest
@@ -178,7 +178,11 @@ class TestCreating:
         [("sessions", {"expiry": ["b"], "owner": ["g", "j"]}), ("records", {"owner": ["o", "z"]})],
     )
     def test_the_indexes_hold_keys_only(
-        self, engine: Any, names: Names, table: str, indexes: dict[str, list[str]]
+        self,
+        engine: Any,
+        names: Names,
+        table: Literal["sessions", "records"],
+        indexes: dict[str, list[str]],
     ) -> None:
         create_tables(engine, **names)
         made = engine.describe_table(TableName=names[table])["Table"]["GlobalSecondaryIndexes"]

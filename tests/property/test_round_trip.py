@@ -11,8 +11,8 @@ from chalicelib.exact_json import ExactNumber, dumps, loads, loads_own
 from chalicelib.sessions.document import document
 from chalicelib.sessions.model import Record, Session
 from chalicelib.store.items import record_item, record_of, session_item, session_of
-from tests.property.api import application, call
 from tests.property.json_values import MEMBERS, NUMBER_TEXTS, VALUE_TEXTS, object_text
+from tests.support.api import in_memory
 from tests.support.memory_store import MemoryStore
 from tests.unit.kit import Kit
 
@@ -48,34 +48,34 @@ def test_an_open_step_keeps_any_object(first: dict[str, str], second: dict[str, 
 
 @given(MEMBERS)
 def test_an_open_step_keeps_any_object_through_the_entry_point(members: dict[str, str]) -> None:
-    app = application(MemoryStore())
+    api = in_memory(MemoryStore())
     fields = object_text(members)
-    created = call(app, "POST", "/sessions", f'{{"flow":"schedule","data":{fields}}}')
+    created = api("POST", "/sessions", f'{{"flow":"schedule","data":{fields}}}')
     assert created.status == 201
     assert f'"data":{fields},"createdAt"' in created.text
     session_id = loads(created.text)["sessionId"]
     one = "/sessions/{sessionId}"
-    saved = call(
-        app, "PUT", one + "/steps/{step}", f'{{"data":{fields}}}', sessionId=session_id, step="1"
+    saved = api(
+        "PUT", one + "/steps/{step}", f'{{"data":{fields}}}', sessionId=session_id, step="1"
     )
     assert f'"data":{fields},"createdAt"' in saved.text
-    read = call(app, "GET", one, sessionId=session_id)
+    read = api("GET", one, sessionId=session_id)
     assert (read.status, f'"data":{fields},"createdAt"' in read.text) == (200, True)
-    step = call(app, "GET", one + "/steps/{step}", sessionId=session_id, step="1")
+    step = api("GET", one + "/steps/{step}", sessionId=session_id, step="1")
     assert f'"data":{fields},"complete"' in step.text
 
 
 @given(MEMBERS)
 def test_a_record_keeps_any_object(members: dict[str, str]) -> None:
-    app = application(MemoryStore())
+    api = in_memory(MemoryStore())
     fields = object_text(members)
     body = f'{{"flow":"schedule","data":{fields},"completedSteps":[1]}}'
-    session_id = loads(call(app, "POST", "/sessions", body).text)["sessionId"]
-    record = call(app, "POST", "/sessions/{sessionId}/finalize", sessionId=session_id)
+    session_id = loads(api("POST", "/sessions", body).text)["sessionId"]
+    record = api("POST", "/sessions/{sessionId}/finalize", sessionId=session_id)
     assert record.status == 201
     assert f'"data":{fields},"steps"' in record.text
     record_id = loads(record.text)["recordId"]
-    assert call(app, "GET", "/records/{recordId}", recordId=record_id).text == record.text
+    assert api("GET", "/records/{recordId}", recordId=record_id).text == record.text
 
 
 COUNTERS = st.integers(0, 10**15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,13 @@ from dataclasses import dataclass
 from threading import Barrier
 from typing import Any, TypeVar
 
+from chalicelib.bootstrap import Parts, build
+from chalicelib.settings import Settings
 from chalicelib.web.app import Application
+from tests.support.clock import Clock
+from tests.support.engines import UNLIMITED
+from tests.support.keys import keys
+from tests.support.memory_store import MemoryStore
 from tests.support.tokens import Issuer, bearer
 
 ONE = "/sessions/{sessionId}"
@@ -46,16 +53,55 @@ class Answer:
     text: str
 
 
+def event(
+    method: str,
+    route: str,
+    body: Any = None,
+    *,
+    headers: dict[str, str] | None = None,
+    address: str = "192.0.2.1",
+    **params: Any,
+) -> dict[str, Any]:
+    """Make the event of one request, as API Gateway (REST, v1) sends it.
+
+    A body that is a text is sent as it is; ``params`` are those of the route.
+    """
+    path = re.sub(r"{(\w+)}", lambda match: str(params[match[1]]), route)
+    return {
+        "resource": route,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"content-type": "application/json", "user-agent": "tests", **(headers or {})},
+        "multiValueHeaders": {},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": {name: str(value) for name, value in params.items()} or None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": route,
+            "httpMethod": method,
+            "path": f"/api{path}",
+            "requestId": "tests",
+            "identity": {"sourceIp": address},
+        },
+        "body": body if body is None or isinstance(body, str) else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
 class Api:
     """One application, called in process.
 
     api("PATCH", ONE, {"data": {...}}, sessionId=session_id, headers={"If-Match": '"7"'})
 
-    ``issuer`` is the one whose tokens the application takes.
+    ``issuer`` is the one whose tokens the application takes; ``headers`` go with every request.
     """
 
-    def __init__(self, app: Application, issuer: Issuer | None = None) -> None:
+    def __init__(
+        self, app: Application, issuer: Issuer | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         self.app = app
+        self.headers = headers or {}
         self.issuer = issuer or Issuer()
 
     def as_user(self, user: str, tenant: str | None = "harbour") -> dict[str, str]:
@@ -72,29 +118,9 @@ class Api:
         address: str = "192.0.2.1",
         **params: Any,
     ) -> Answer:
-        """Make a request; a body that is a text is sent as it is."""
-        path = re.sub(r"{(\w+)}", lambda match: str(params[match[1]]), route)
-        event = {
-            "resource": route,
-            "path": path,
-            "httpMethod": method,
-            "headers": {"content-type": "application/json", "user-agent": "tests"}
-            | (headers or {}),
-            "queryStringParameters": None,
-            "multiValueQueryStringParameters": None,
-            "pathParameters": {name: str(value) for name, value in params.items()} or None,
-            "stageVariables": None,
-            "requestContext": {
-                "resourcePath": route,
-                "httpMethod": method,
-                "path": f"/api{path}",
-                "requestId": "tests",
-                "identity": {"sourceIp": address},
-            },
-            "body": body if body is None or isinstance(body, str) else json.dumps(body),
-            "isBase64Encoded": False,
-        }
-        answer = self.app(event, None)
+        """Make a request; see ``event``."""
+        sent = {**self.headers, **(headers or {})}
+        answer = self.app(event(method, route, body, headers=sent, address=address, **params), None)
         text = answer["body"]
         return Answer(answer["statusCode"], answer["headers"], json.loads(text or "null"), text)
 
@@ -107,6 +133,18 @@ class Api:
     def start_project(self) -> str:
         """Create a project that is ready to be finalized."""
         return self.start({"data": PROJECT, "completedSteps": [1, 2, 3, 4]})
+
+
+def in_memory(store: MemoryStore) -> Api:
+    """Build an application on a store in memory."""
+    parts = Parts(
+        settings=Settings(session_rate_limit=UNLIMITED, session_max_attempts=UNLIMITED),
+        stores=store.stores,
+        keys=keys,
+        clock=Clock(),
+        random=random.Random(1).randbytes,
+    )
+    return Api(build(parts))
 
 
 def together(calls: list[Callable[[], T]]) -> list[T]:
