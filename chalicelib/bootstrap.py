@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from chalicelib.errors import UnknownFlow
 from chalicelib.flows import definitions
@@ -100,15 +100,8 @@ def build(parts: Parts) -> Application:
     stores = parts.stores or dynamodb_stores(settings, parts.client)
     log = parts.log or Log()
     audit = _Auditor(log)
-    keys = parts.keys or KeyRing(_key_source(settings), parts.clock)
-    marks, sealer = Marks(keys), Sealer(keys, parts.clock)
-    limiter = Limiter(
-        stores.counters,
-        parts.clock,
-        parts.random,
-        creations=settings.session_rate_limit,
-        lookups=settings.session_max_attempts,
-    )
+    guard = _guard(parts, stores)
+    sealer = guard.sealer
     lifetimes = _lifetimes(settings)
     sessions = SessionService(
         store=stores.sessions,
@@ -127,9 +120,9 @@ def build(parts: Parts) -> Application:
         lifetimes=lifetimes,
         clock=parts.clock,
         random=parts.random,
-        admit=limiter.creation,
+        admit=guard.limiter.creation,
         seal=partial(sealer.seal, "id"),
-        scope=marks.scope,
+        scope=guard.marks.scope,
     )
     finalizer = Finalizer(
         sessions=sessions, store=stores.sessions, flows=flows, random=parts.random
@@ -157,20 +150,14 @@ def build(parts: Parts) -> Application:
         audit=audit,
     )
     models = DocumentModels.of(flows.values())
-    tokens = parts.tokens or token_verifier(settings, parts.clock)
     dispatcher = Dispatcher(
         cors=Cors(settings.allowed_origins),
         log=log,
         trace=_trace_store if settings.debug_header else None,
         limit=one_request,
         cold=_FirstCall(),
-        identify=Identifier(
-            verify=tokens.verify,
-            issuer=settings.jwt_issuer or "",
-            marks=marks,
-            bind=settings.bind_user_agent,
-        ),
-        missed=limiter.missed,
+        identify=guard.identifier,
+        missed=guard.limiter.missed,
     )
 
     def describe() -> dict[str, Any]:
@@ -186,6 +173,39 @@ def build(parts: Parts) -> Application:
         "service": service_endpoints(stores.sessions, parts.clock, cache(describe)),
     }
     return create_application(dispatcher, resources)
+
+
+class _Guard(NamedTuple):
+    """What tells callers apart, keeps secrets and counts."""
+
+    marks: Marks
+    sealer: Sealer
+    limiter: Limiter
+    identifier: Identifier
+
+
+def _guard(parts: Parts, stores: Stores) -> _Guard:
+    settings = parts.settings
+    keys = parts.keys or KeyRing(_key_source(settings), parts.clock)
+    tokens = parts.tokens or token_verifier(settings, parts.clock)
+    marks = Marks(keys)
+    return _Guard(
+        marks=marks,
+        sealer=Sealer(keys, parts.clock),
+        limiter=Limiter(
+            stores.counters,
+            parts.clock,
+            parts.random,
+            creations=settings.session_rate_limit,
+            lookups=settings.session_max_attempts,
+        ),
+        identifier=Identifier(
+            verify=tokens.verify,
+            issuer=settings.jwt_issuer or "",
+            marks=marks,
+            bind=settings.bind_user_agent,
+        ),
+    )
 
 
 def dynamodb_stores(settings: Settings, client: Any = None, **calls: Any) -> Stores:

@@ -95,3 +95,22 @@ def test_a_save_in_another_hour_moves_the_index(
         assert api("PATCH", ONE, {"data": {"budget": 5}}, sessionId=filled).status == 200
     [capacity] = meter
     assert units_of_indexes(capacity) > 0
+
+
+@pytest.mark.parametrize("user", [None, "ada"], ids=["nobody's", "a user's"])
+def test_a_users_session_costs_what_anyones_does(
+    api: Api, tables: Tables, clock: Clock, user: str | None
+) -> None:
+    """Its owner, its sealed id and its place in the owner's list are no item and no unit more."""
+    headers = {} if user is None else api.as_user(user)
+    session_id = api.start({"data": PROJECT}, headers)
+    clock.advance(60_000)
+    body = {"data": {"budget": 5}}
+    with metered(tables) as meter:
+        for name in ("budget", "priority"):
+            body = {"data": {name: PROJECT[name]}, "completedSteps": [1, 2, 3, 4]}
+            saved = api("PATCH", ONE, body, sessionId=session_id, headers=headers)
+            assert saved.status == 200
+        assert api("GET", ONE, sessionId=session_id, headers=headers).status == 200
+    assert [capacity["CapacityUnits"] for capacity in meter] == [3, 3, 1]
+    assert [units_of_indexes(capacity) for capacity in meter] == [0, 0, 0]

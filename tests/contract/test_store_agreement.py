@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib.sessions.model import StepData
 from chalicelib.sessions.store import Refused
-from chalicelib.sessions.write import Write
+from chalicelib.sessions.write import Ownership, Write
 from tests.support.memory_store import MemoryStore
-from tests.support.scribe import Scribe, used
+from tests.support.scribe import SOMEBODY, Scribe, used
 
 WRITES = 60
 
@@ -35,14 +36,20 @@ def test_a_long_life_is_the_same_everywhere(scribe: Scribe, seed: int) -> None:
         assert outcome(scribe.store.write, write) == expected
         seen.add(expected[0])
     assert seen == {"done", "refused"}
-    removal = scribe.removal()
-    assert outcome(scribe.store.delete, removal) == outcome(model.delete, removal)
-    assert scribe.get() == model.get(scribe.key)
+    for caller in CALLERS:
+        removal = scribe.removal(caller=caller)
+        assert outcome(scribe.store.delete, removal) == outcome(model.delete, removal)
+        assert scribe.get() == model.get(scribe.key)
 
 
 def any_write(scribe: Scribe, chance: random.Random) -> Write:
     """Compose a write that may or may not be taken."""
+    if chance.random() < 0.03:
+        ownership = Ownership(ADA.owner or "", "sealed")
+        return scribe.compose(ownership=ownership, caller=chance.choice((ADA, ADAS_PHONE)))
     preconditions: dict[str, Any] = {
+        # Mostly one of those who may, whoever that is at the time.
+        "caller": chance.choice((*CALLERS, ADA, ADA)),
         "if_versions": chance.choice((None, None, None, tuple(range(1, WRITES, 2)))),
         "base_version": chance.choice((None, None, chance.randrange(WRITES))),
         "idempotency": chance.choice((None, used(chance.choice(KEYS), chance.choice("xy")))),
@@ -59,6 +66,11 @@ def any_write(scribe: Scribe, chance: random.Random) -> Write:
         **preconditions,
     )
 
+
+ADA = replace(SOMEBODY, owner="ada")
+ADAS_PHONE = replace(ADA, clients=("a phone",))
+PHONE = replace(SOMEBODY, clients=("a phone",))
+CALLERS = (PHONE, replace(SOMEBODY, owner="bob"), SOMEBODY, ADAS_PHONE, ADA)
 
 KEYS = [f"key {n}" for n in range(12)]
 
