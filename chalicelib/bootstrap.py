@@ -125,7 +125,11 @@ def build(parts: Parts) -> Application:
         scope=guard.marks.scope,
     )
     finalizer = Finalizer(
-        sessions=sessions, store=stores.sessions, flows=flows, random=parts.random
+        sessions=sessions,
+        store=stores.sessions,
+        flows=flows,
+        random=parts.random,
+        audit=audit,
     )
     linker = Linker(
         sessions=sessions,

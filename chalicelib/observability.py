@@ -28,7 +28,7 @@ _SECRETS = re.compile(
 _OWN = frozenset({"request_id"})
 """Facts that may look like an id: API Gateway gives its requests UUIDs."""
 
-_TALKATIVE = ("boto3", "botocore", "chalice", "urllib3")
+_TALKATIVE = ("boto3", "botocore", "urllib3")
 """At DEBUG, they log bodies, headers and paths."""
 
 
@@ -48,6 +48,8 @@ class Log:
         self._logger = logger or Logger(service=SERVICE)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
+        # It logs what we answer ourselves, with the path.
+        logging.getLogger("chalice").setLevel(logging.CRITICAL)
 
     def request(self, **facts: Any) -> None:
         """Tell that a request was answered."""

@@ -24,7 +24,7 @@ class FetchFailed(Exception):
     """There is no document. The message names the kind of the failure, for the operator."""
 
 
-def fetch(url: str, timeout: float = 2.0, trust: ssl.SSLContext | None = None) -> bytes:
+def fetch(url: str, timeout: float = 1.5, trust: ssl.SSLContext | None = None) -> bytes:
     """Get a document: no redirects, no second try, nothing but status 200.
 
     Parameters

@@ -85,8 +85,13 @@ class Limiter:
         # asked for again.
         self._used_up: set[str] = set()
 
-    def creation(self, caller: Caller) -> Limit:
+    def creation(self, caller: Caller, repeatable: str | None = None) -> Limit:
         """Count the creation of a session; tell where the caller stands.
+
+        Parameters
+        ----------
+        repeatable
+            The same for every try of one creation, by whoever: it is counted once.
 
         Raises
         ------
@@ -95,7 +100,8 @@ class Limiter:
         StoreUnavailable
             It could not be counted.
         """
-        return self._count("creations", self._creations, caller, RateLimited)
+        attempt = None if repeatable is None else repeatable[:ATTEMPT]
+        return self._count("creations", self._creations, caller, RateLimited, attempt)
 
     def missed(self, caller: Caller) -> Limit:
         """Count a lookup of an id that is not there; tell where the caller stands.
@@ -109,15 +115,23 @@ class Limiter:
         """
         return self._count("lookups", self._lookups, caller, TooManyAttempts)
 
-    def _count(self, name: str, quota: int, caller: Caller, exceeded: type[LimitExceeded]) -> Limit:
+    def _count(
+        self,
+        name: str,
+        quota: int,
+        caller: Caller,
+        exceeded: type[LimitExceeded],
+        attempt: str | None = None,
+    ) -> Limit:
         now = self._clock()
         window = now // WINDOW
         end = (window + 1) * WINDOW
         counter = f"{name[0]}#{caller.addresses[0]}#{window}"
         count = None
-        # A window never gets room again: what was seen once need not be asked for.
-        if counter not in self._used_up:
-            count = self._store.count(counter, self._attempt(), quota, end + GRACE)
+        # A window never gets room again: what was seen once need not be asked for, unless this
+        # attempt may be one that was counted.
+        if attempt is not None or counter not in self._used_up:
+            count = self._store.count(counter, attempt or self._attempt(), quota, end + GRACE)
             if count is None or count >= quota:
                 self._remember(counter)
         limit = Limit(

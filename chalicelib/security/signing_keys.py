@@ -54,7 +54,7 @@ class SigningKey:
 
 
 class InvalidKeySet(ValueError):
-    """The document holds no key that can be used; the message says why."""
+    """The document is no key set; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,12 @@ class KeySet:
     def parse(cls, document: bytes | str) -> Self:
         """Read a JWK set (RFC 7517). Keys that cannot be used here are let be.
 
+        A set of no others is a set all the same: an issuer that takes its last key back says so.
+
         Raises
         ------
         InvalidKeySet
-            There is no other key in it.
+            It is not a set.
         """
         if len(document) > LARGEST:
             raise InvalidKeySet("too large")
@@ -81,10 +83,7 @@ class KeySet:
         entries = content.get("keys") if isinstance(content, dict) else None
         if not isinstance(entries, list):
             raise InvalidKeySet("not a JWK set")
-        keys = tuple(key for key in map(_read, entries) if key is not None)
-        if not keys:
-            raise InvalidKeySet("no usable key")
-        return cls(keys)
+        return cls(tuple(key for key in map(_read, entries) if key is not None))
 
     def find(self, key_id: str | None, algorithm: str) -> SigningKey | None:
         """Give the key that a token names, or the only one that it can mean if it names none."""

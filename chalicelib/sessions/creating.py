@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
-from chalicelib.errors import IdempotencyMismatch, StoreUnavailable
+from chalicelib.errors import IdempotencyMismatch, Limit, StoreUnavailable
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.sessions import ids
@@ -22,6 +23,13 @@ _KEY_MEMORY = 24 * 60 * 60 * 1000
 """Milliseconds for which a creation's Idempotency-Key gives the same session."""
 
 
+class Admit(Protocol):
+    """Counts a creation, and tells where the caller stands, or raises RateLimited."""
+
+    def __call__(self, caller: Caller, repeatable: str | None = None) -> Limit | None:
+        """Count a creation; ``repeatable`` is the same for every try of it."""
+
+
 class Creator:
     """Makes sessions.
 
@@ -31,8 +39,6 @@ class Creator:
         Milliseconds since the epoch.
     random
         Gives that many random bytes, fit for secrets.
-    admit
-        Raises RateLimited where the caller may create no more for now.
     seal
         Hides a session's id under a key that is not in the store.
     scope
@@ -49,7 +55,7 @@ class Creator:
         lifetimes: Lifetimes,
         clock: Callable[[], int],
         random: Callable[[int], bytes],
-        admit: Callable[[Caller], object],
+        admit: Admit,
         seal: Callable[[str], str],
         scope: Callable[..., str],
     ) -> None:
@@ -71,17 +77,17 @@ class Creator:
         session_id = ids.new_id(self._random(16))
         mutation = self._sessions.new_mutation(self._clock())
         session = self._of(caller, session_id, self._new(session_id, flow, change, mutation))
-        self._admit(caller)
+        entry = self._entry(creation, caller, session_id, session.created_at)
+        limit = self._admit(caller, None if entry is None else entry.scope)
         try:
-            entry = self._entry(creation, caller, session_id, session.created_at)
             self._store.create(session, mutation, entry)
         except AlreadyCreated as repeat:
-            return self._recreate(creation, caller, repeat.entry)
+            return replace(self._recreate(creation, caller, repeat.entry), limit=limit)
         except Refused as refused:
             raise StoreUnavailable("The new id is taken. Try again.") from refused
         self._sessions.remember(session)
         opened = Opened(session_id, flow, session)
-        return Saved(opened, errors_of(opened, change))
+        return Saved(opened, errors_of(opened, change), limit)
 
     def _flow_of(self, creation: Creation) -> Flow:
         if creation.flow is not None:

@@ -17,6 +17,7 @@ from chalicelib.flows.registry import FlowRegistry
 from chalicelib.flows.validation import FieldError, StepReport
 from chalicelib.sessions import ids
 from chalicelib.sessions.access import not_yours
+from chalicelib.sessions.audit import Audit
 from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.document import sources
 from chalicelib.sessions.model import Record, Session
@@ -50,11 +51,13 @@ class Finalizer:
         store: SessionStore,
         flows: FlowRegistry,
         random: Callable[[int], bytes],
+        audit: Audit,
     ) -> None:
         self._sessions = sessions
         self._store = store
         self._flows = flows
         self._random = random
+        self._audit = audit
 
     def finalize(self, session_id: str, caller: Caller, preconditions: Preconditions) -> Kept:
         """Make the record, or give the one that was made of this session."""
@@ -89,7 +92,10 @@ class Finalizer:
     def record(self, record_id: str, caller: Caller) -> Kept:
         """Read a record."""
         record = self._store.get_record(record_id) if ids.is_id(record_id) else None
-        if record is None or not_yours(record, caller):
+        if record is None:
+            raise NotFound
+        if not_yours(record, caller):
+            self._audit("not-yours", caller, ids.session_key(record_id))
             raise NotFound
         flow = self._flows.get(record.flow)
         return Kept(record, flow, created=False)

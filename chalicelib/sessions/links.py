@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from chalicelib.errors import (
-    ClientMismatch,
     LinkGone,
     NotFound,
     SessionGone,
@@ -44,13 +43,16 @@ class Redemption:
 
     Parameters
     ----------
+    mutation
+        Unique to this request.
     attempt
-        Unique to this use; a use whose answer was lost is recognised by it.
+        The same for every try of this use, by us or by the caller, and of no other.
     """
 
     key: str
     digest: str
     caller: Caller
+    mutation: str
     attempt: str
     now: int
 
@@ -119,13 +121,18 @@ class Linker:
         session = self._sessions.open(session_id, caller).session
         token = self._seal(session_id)
         # A link to what is over by then would only disappoint.
-        expires_at = min(self._clock() + self._lifetime, session.deadline)
+        expires_at = min(self._clock() + self._lifetime, session.expires_at)
         self._store.put_link(Link(key=session.key, digest=_digest(token), expires_at=expires_at))
         self._audit("link-issued", caller, session.key)
         return Issued(token, expires_at)
 
-    def resume(self, token: str, caller: Caller) -> Opened:
-        """Use a link up and open its session.
+    def resume(self, token: str, caller: Caller, key: str | None = None) -> Opened:
+        """Open a link's session and use the link up.
+
+        Parameters
+        ----------
+        key
+            The caller's Idempotency-Key: a repeat with it is the same use, not a second one.
 
         Raises
         ------
@@ -137,21 +144,24 @@ class Linker:
             self._audit("link-refused", caller)
             raise LinkGone
         now = self._clock()
-        key = ids.session_key(session_id)
+        mutation = self._sessions.new_mutation(now)
         redemption = Redemption(
-            key=key,
+            key=ids.session_key(session_id),
             digest=_digest(token),
             caller=caller,
-            attempt=self._sessions.new_mutation(now),
+            mutation=mutation,
+            attempt=mutation if key is None else ids.digest("resume", key, *caller.shown),
             now=now,
         )
         try:
+            # Reading comes first: if it fails, the link is still there. Whoever has it may come
+            # with any client.
+            opened = self._sessions.open(session_id, replace(caller, bound=False))
             self._store.redeem(redemption)
-            opened = self._sessions.open(session_id, caller)
-        except (LinkRefused, NotFound, SessionGone, ClientMismatch) as error:
-            self._audit("link-refused", caller, key)
+        except (LinkRefused, NotFound, SessionGone) as error:
+            self._audit("link-refused", caller, redemption.key)
             raise LinkGone from error
-        self._audit("link-used", caller, key)
+        self._audit("link-used", caller, redemption.key)
         return opened
 
 

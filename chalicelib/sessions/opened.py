@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chalicelib.errors import Limit
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.validation import FieldError
 from chalicelib.sessions.model import Session
@@ -20,7 +21,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A session after a save, and what is not right yet with the fields just written."""
+    """A session after a save, and what is not right yet with the fields just written.
+
+    ``limit`` tells where a creation leaves its caller.
+    """
 
     opened: Opened
     errors: tuple[FieldError, ...]
+    limit: Limit | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -21,9 +22,8 @@ from chalicelib.sessions.write import Ownership, Preconditions
 _ROUNDS = 4
 """Requests for further places, where those found so far lead to sessions that are over."""
 
-_PAGE_SIZE = 3 * 1024 * 1024
-"""Characters of data in one page, but for its first session: a Lambda function answers with 6 MB
-at most, and one session holds 400 KB."""
+_PAGE_SIZE = 4 * 1024 * 1024
+"""Bytes of data in one page, as Lambda wraps them: a function answers with 6 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,22 @@ class Erased:
     history: int = 0
     complete: bool = True
 
+    def add(self, part: Erased) -> None:
+        """Add the counts of a part."""
+        self.sessions += part.sessions
+        self.records += part.records
+        self.links += part.links
+        self.selections += part.selections
+        self.history += part.history
+
 
 class OwnerStore(Protocol):
     """What is kept by owner."""
 
-    def places(self, owner: str, limit: int, after: Place | None) -> list[Place]:
+    def places(self, owner: str, limit: int, after: Place | None) -> tuple[list[Place], bool]:
         """List the owner's sessions that are not known to be over, newest first.
 
+        Give as many as there are, or ``limit``, or fewer, and whether there may be more.
         Eventually consistent: a session of this moment may be missing, one that has just
         ended may still be there.
         """
@@ -134,7 +143,9 @@ class OwnSessions:
         ownership = Ownership(_owner(caller), self._seals.seal_id(session_id))
         claim = Claim(ownership=ownership)
         opened = self._sessions.save(session_id, caller, claim, preconditions).opened
-        self._audit("claimed", caller, opened.session.key)
+        if opened.session.sealed_id == ownership.sealed_id:
+            # Every seal is another: it was this claim.
+            self._audit("claimed", caller, opened.session.key)
         return opened
 
     def list(self, caller: Caller, limit: int, cursor: str | None) -> Page:
@@ -157,18 +168,17 @@ class OwnSessions:
         found: list[Opened] = []
         size = 0
         for _ in range(_ROUNDS):
-            wanted = limit - len(found)
-            places = self._store.places(owner, wanted, after)
+            places, more = self._store.places(owner, limit - len(found), after)
             sessions = self._store.get_all(place.key for place in places) if places else {}
             for place in places:
                 opened = self._open(sessions.get(place.key), owner)
                 if opened is not None:
-                    size += len(dumps(list(opened.session.steps.values())))
+                    size += _size(opened.session)
                     if found and size > _PAGE_SIZE:
                         return Page(found, self._write(after, owner) if after else None)
                     found.append(opened)
                 after = place
-            if len(places) < wanted:
+            if not more:
                 return Page(found)
             if len(found) == limit:
                 break
@@ -205,6 +215,11 @@ class OwnSessions:
         if whose != owner:
             raise InvalidRequest("The cursor is not one that this list gave you.")
         return Place(order, key)
+
+
+def _size(session: Session) -> int:
+    """Measure a session's data as it leaves a function: JSON, as a text inside of JSON."""
+    return len(json.dumps(dumps(list(session.steps.values()))))
 
 
 def _owner(caller: Caller) -> str:

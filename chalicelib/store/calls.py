@@ -20,7 +20,7 @@ TRIES = 3
 """Tries of one request. With the client's time limits, all of them take less than 5 s."""
 
 LAST_START = 3.0
-"""Seconds after which a request starts no further try, whatever it called before. A try that
+"""Seconds after which a request starts no try, whatever it called before. A try that
 hangs ends 1.4 s later, so that there is an answer within 5 s."""
 
 _FIRST_PAUSE = 0.03
@@ -147,6 +147,9 @@ class Calls:
             The item would be larger than the engine's limit.
         """
         started = _began.get() or self._monotonic()
+        if self._elapsed(started) > LAST_START:
+            # What came before, an issuer or keys perhaps, has taken the time.
+            raise StoreUnavailable(reason=f"{operation}: no time left")
         for attempt in range(1, TRIES + 1):
             try:
                 return self._once(operation, arguments)

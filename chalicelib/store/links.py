@@ -50,7 +50,7 @@ class DynamoLinkStore:
             self._call(
                 "transact_write_items",
                 TransactItems=[{"Update": use}, {"Update": let_in}],
-                ClientRequestToken=redemption.attempt,
+                ClientRequestToken=redemption.mutation,
             )
         except ConditionFailed as failed:
             link = failed.items[0] or {}

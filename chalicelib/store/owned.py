@@ -37,7 +37,7 @@ class DynamoOwnerStore:
         self._sessions = sessions
         self._records = records
 
-    def places(self, owner: str, limit: int, after: Place | None) -> list[Place]:
+    def places(self, owner: str, limit: int, after: Place | None) -> tuple[list[Place], bool]:
         """List the places of active sessions, newest first."""
         query = _query("g=:o AND begins_with(j,:a)", {":o": owner, ":a": "a"}, show="pk,j")
         if after is not None:
@@ -54,7 +54,8 @@ class DynamoOwnerStore:
             Limit=limit,
             **query,
         )
-        return [Place(item["j"]["S"], item["pk"]["S"][2:]) for item in answer["Items"]]
+        found = [Place(item["j"]["S"], item["pk"]["S"][2:]) for item in answer["Items"]]
+        return found, "LastEvaluatedKey" in answer
 
     def get_all(self, wanted: Iterable[str]) -> dict[str, Session]:
         """Read sessions, by key."""
@@ -74,16 +75,37 @@ class DynamoOwnerStore:
         so that deleting needs no condition.
         """
         erased = Erased()
+        try:
+            erased.complete = self._erase(owner, until, erased)
+        except StoreUnavailable:
+            if erased == Erased():
+                raise
+            # What was removed is told; the next call goes on.
+            erased.complete = False
+        return erased
+
+    def _erase(self, owner: str, until: Callable[[], bool], erased: Erased) -> bool:
+        """Remove, and count in ``erased``; tell whether nothing is left."""
         gone: set[str] = set()
-        sessions = _query("g=:o", {":o": owner}) | {"IndexName": _INDEX}
-        for batch in _batches(self._keys(self._sessions, sessions), _BATCH_WRITE):
+        query = _query("g=:o", {":o": owner}) | {"IndexName": _INDEX}
+        # A session that ends meanwhile moves in the index, and is found twice.
+        sessions = _each_once(self._keys(self._sessions, query))
+        for batch in _batches(sessions, _BATCH_WRITE):
+            # Told when its sessions are gone as well: until then, the next call finds it again.
+            part = Erased()
+            over = []
             for place in batch:
                 if until():
-                    erased.complete = False
-                    return erased
-                gone |= self._erase_companions(place["pk"]["S"], erased)
-            self._delete(self._sessions, batch)
-            erased.sessions += len(batch)
+                    part.complete = False
+                    break
+                if self._erase_companions(place["pk"]["S"], part, gone):
+                    over.append(place)
+            if over:
+                self._delete(self._sessions, over)
+                part.sessions = len(over)
+            erased.add(part)
+            if not part.complete:
+                return False
         records = _query("o=:o", {":o": owner}) | {"IndexName": _INDEX}
         # The index may still list what is gone.
         left = (key for key in self._keys(self._records, records) if key["pk"]["S"] not in gone)
@@ -94,23 +116,24 @@ class DynamoOwnerStore:
         ):
             for batch in _batches(found, _BATCH_WRITE):
                 if until():
-                    erased.complete = False
-                    return erased
+                    return False
                 self._delete(table, batch)
                 setattr(erased, kind, getattr(erased, kind) + len(batch))
-        return erased
+        return True
 
-    def _erase_companions(self, partition: str, erased: Erased) -> set[str]:
+    def _erase_companions(self, partition: str, erased: Erased, gone: set[str]) -> bool:
         """Remove a session's links, history and record; its waiting events are not personal.
 
-        The index of records may not know the latest of them yet; the tombstone names it.
-        Give the partition keys of removed records.
+        The index of records may not know the latest of them yet; the tombstone names it. Add
+        the partition keys of removed records to ``gone``. Tell whether the session is there:
+        the index may still list what is not.
         """
         query = _query("pk=:k", {":k": partition}, show="pk,sk,r") | {"ConsistentRead": True}
         found = list(self._keys(self._sessions, query))
         links = [key for key in found if key["sk"]["S"].startswith(keys.LINK)]
         history = [key for key in found if key["sk"]["S"].startswith(keys.HISTORY)]
-        records = [keys.record(key["r"]["S"]) for key in found if _names_record(key)]
+        itself = [key for key in found if key["sk"] == keys.session("")["sk"]]
+        records = [keys.record(key["r"]["S"]) for key in itself if "r" in key]
         for table, going in (
             (self._sessions, [_key_alone(key) for key in links + history]),
             (self._records, records),
@@ -120,7 +143,8 @@ class DynamoOwnerStore:
         erased.links += len(links)
         erased.history += len(history)
         erased.records += len(records)
-        return {key["pk"]["S"] for key in records}
+        gone.update(key["pk"]["S"] for key in records)
+        return bool(itself)
 
     def _keys(self, table: str, query: Query) -> Iterator[Key]:
         """List the keys of what a query finds, page by page."""
@@ -154,10 +178,6 @@ class DynamoOwnerStore:
         raise StoreUnavailable(reason="batch_write_item: UnprocessedItems")
 
 
-def _names_record(item: dict[str, Any]) -> bool:
-    return "r" in item and item["sk"] == keys.session("")["sk"]
-
-
 def _key_alone(item: dict[str, Any]) -> Key:
     return {name: item[name] for name in ("pk", "sk")}
 
@@ -168,6 +188,15 @@ def _query(condition: str, values: dict[str, str], show: str = "pk,sk") -> Query
         "KeyConditionExpression": condition,
         "ExpressionAttributeValues": {name: text(value) for name, value in values.items()},
     }
+
+
+def _each_once(found: Iterable[Key]) -> Iterator[Key]:
+    """Leave out keys whose partition came before."""
+    seen = set()
+    for key in found:
+        if key["pk"]["S"] not in seen:
+            seen.add(key["pk"]["S"])
+            yield key
 
 
 def _batches(found: Iterable[Key], size: int) -> Iterator[list[Key]]:

@@ -25,8 +25,8 @@ TRIES = 2
 """Tries of one fetch, without a pause."""
 
 READ_TIMEOUT = 1.0
-"""Seconds. At worst a fetch takes 3 s, and a store that hangs as well is then asked once
-(``calls.LAST_START``): there is an answer within 5 s all the same."""
+"""Seconds. At worst a fetch takes 3 s, after 1.5 s for the issuer's keys. A store that hangs
+as well is then not asked any more (``calls.LAST_START``): there is an answer within 5 s."""
 
 _SERVER_ERROR = 500
 _THROTTLED = frozenset({"ThrottlingException", "RequestLimitExceeded"})

@@ -29,7 +29,8 @@ class Application(Chalice):
         self._requests: ContextVar[Any] = ContextVar("current_request", default=None)
         self._contexts: ContextVar[Any] = ContextVar("lambda_context", default=None)
         self.dispatcher = dispatcher
-        super().__init__(app_name=APP_NAME, configure_logs=False)
+        # The name of Chalice's own logger too, which quotes paths: it is not ours to write with.
+        super().__init__(app_name=f"chalice.{APP_NAME}", configure_logs=False)
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer API Gateway's proxy event: the Lambda function's entry point."""

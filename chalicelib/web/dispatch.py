@@ -41,6 +41,8 @@ SECURITY_HEADERS = {
 }
 """Of every answer, unless it says otherwise itself. Browsers heed HSTS over https alone."""
 
+_UNTOLD = frozenset({401, 403, 404, 410, 429})
+
 Stop = Callable[[], list[dict[str, Any]]]
 """Ends the collecting of a request's calls to the store, and gives them."""
 
@@ -79,6 +81,16 @@ class Dispatcher:
         roles: frozenset[str] = frozenset(),
     ) -> Response:
         """Answer a request; whatever happens, the answer is an answer."""
+        try:
+            return self._answer(handler, event, audience, roles)
+        except Exception as error:  # noqa: BLE001 (Chalice would log it whole, path and all)
+            request = Request.of(event)
+            self.log.failure(error, route=request.route, request_id=request.request_id)
+            return self._response(problem(Exception(), request.request_id), request)
+
+    def _answer(
+        self, handler: Handler, event: Event, audience: Audience, roles: frozenset[str]
+    ) -> Response:
         started = time.perf_counter()
         cold = self.cold()
         request = Request.of(event)
@@ -88,7 +100,10 @@ class Dispatcher:
         took = round((time.perf_counter() - started) * 1000, 3)
         if stop is not None:
             facts = {"requestId": request.request_id, "coldStart": cold, "handlerMs": took}
-            reply = _with_debug(reply, {**facts, "storeCalls": stop()})
+            calls = stop()
+            # What it costs to find out would tell whether there is something to find.
+            shown = {} if reply.status in _UNTOLD else {"storeCalls": calls}
+            reply = _with_debug(reply, {**facts, **shown})
         self.log.request(
             method=request.method,
             route=request.route,

@@ -31,12 +31,15 @@ class Kind:
 
 
 def limit_headers(limit: errors.Limit) -> dict[str, str]:
-    """Give Retry-After and the fields of draft-ietf-httpapi-ratelimit-headers-11."""
+    """Give the fields of draft-ietf-httpapi-ratelimit-headers-11."""
     return {
-        "Retry-After": str(limit.resets_in),
         "RateLimit-Policy": f'"{limit.name}";q={limit.quota};w={limit.window}',
         "RateLimit": f'"{limit.name}";r={limit.remaining};t={limit.resets_in}',
     }
+
+
+def _too_often(error: errors.LimitExceeded) -> dict[str, str]:
+    return {"Retry-After": str(error.limit.resets_in), **limit_headers(error.limit)}
 
 
 KINDS: Mapping[type[BaseException], Kind] = {
@@ -79,13 +82,13 @@ KINDS: Mapping[type[BaseException], Kind] = {
         429,
         "rate-limited",
         "Too many sessions were created from this address",
-        headers=lambda error: limit_headers(error.limit),
+        headers=_too_often,
     ),
     errors.TooManyAttempts: Kind(
         429,
         "too-many-attempts",
         "Too many unknown ids were asked for from this address",
-        headers=lambda error: limit_headers(error.limit),
+        headers=_too_often,
     ),
     errors.NotFound: Kind(404, "not-found", "There is nothing here"),
     errors.Expired: Kind(

@@ -113,7 +113,7 @@ class DebugView(Answer):
     requestId: str
     coldStart: bool
     handlerMs: float
-    storeCalls: list[dict[str, Any]]
+    storeCalls: list[dict[str, Any]] = []
 
 
 class ProgressView(Answer):

@@ -85,6 +85,28 @@ def test_what_is_refused_before_it_is_no_creation(tables: Tables, clock: Clock) 
     assert api("POST", "/sessions").status == 201
 
 
+def test_a_repeat_with_its_key_is_the_same_creation(tables: Tables, clock: Clock) -> None:
+    """Whoever lost the answer gets the session, at the limit too; nobody pays for a repeat."""
+    api = limited(tables, clock, session_rate_limit=2)
+    key = {"Idempotency-Key": f"mine {tables.sessions}"}
+    with Faults(tables.engine.client) as faults:
+        faults.let_pass(1).lose(3)
+        assert api("POST", "/sessions", headers=key).status == 503
+    assert [api("POST", "/sessions").status for _ in range(2)] == [201, 429]
+    found = {api("POST", "/sessions", headers=key).body["sessionId"] for _ in range(3)}
+    assert len(found) == 1
+    other = {"Idempotency-Key": f"another {tables.sessions}"}
+    assert api("POST", "/sessions", headers=other).status == 429
+
+
+def test_a_creation_tells_what_is_left(tables: Tables, clock: Clock) -> None:
+    api = limited(tables, clock, session_rate_limit=9)
+    headers = headers_of(api("POST", "/sessions"))
+    assert headers["RateLimit-Policy"] == '"creations";q=9;w=60'
+    assert headers["RateLimit"] == '"creations";r=8;t=60'
+    assert headers["Retry-After"] is None
+
+
 def test_only_the_address_that_the_gateway_saw_counts(tables: Tables, clock: Clock) -> None:
     api = limited(tables, clock, session_rate_limit=1)
     assert api("POST", "/sessions").status == 201

@@ -78,7 +78,15 @@ def test_it_names_every_route_and_no_other(api: Api) -> None:
 @schema.parametrize()
 @BOUNDED
 def test_every_answer_is_as_described(case: schemathesis.Case, api: Api) -> None:
-    case.call_and_validate(base_url=f"{api.server}/api", excluded_checks=NOT_APPLICABLE)
+    sendable(case).call_and_validate(base_url=f"{api.server}/api", excluded_checks=NOT_APPLICABLE)
+
+
+def sendable(case: schemathesis.Case) -> schemathesis.Case:
+    """Take out header fields that frame a message: what is wrong with them, API Gateway says."""
+    framing = {"connection", "content-length", "expect", "host", "te", "transfer-encoding"}
+    for name in [name for name in case.headers or () if name.lower() in framing]:
+        del case.headers[name]
+    return case
 
 
 @of_sessions.include(path_regex="/sessions(/{sessionId}.*)?$").parametrize()
@@ -93,4 +101,4 @@ def test_also_of_sessions_that_exist(case: schemathesis.Case, api: Api) -> None:
             case.path_parameters = {**case.path_parameters, "sessionId": session}
         if isinstance(case.body, dict) and "sessionId" in case.body:
             case.body["sessionId"] = session
-        case.call_and_validate(base_url=f"{api.server}/api", excluded_checks=excluded)
+        sendable(case).call_and_validate(base_url=f"{api.server}/api", excluded_checks=excluded)

@@ -227,6 +227,10 @@ def test_debug_is_shown_where_the_stage_allows_it(api: Api, moto_tables: Tables)
         assert all(call.keys() == {"operation", "ms", "units"} for call in calls)
         where = f"/sessions/{shown['sessionId']}"
         assert open_stage.get(where, headers=asked).json()["debug"]["coldStart"] is False
+        # What it takes to find that there is nothing would tell one nothing from another.
+        assert open_stage.get("/sessions/x", headers=asked).json()["debug"].keys() == {
+            *("requestId", "coldStart", "handlerMs")
+        }
         # Errors have it too; who does not ask gets none.
         assert "debug" in open_stage.get("/sessions/x", headers=asked).json()
         for headers in ({}, {"X-Debug": "false"}):

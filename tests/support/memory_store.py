@@ -51,6 +51,7 @@ class MemoryStore:
         self.used: dict[str, str] = {}
         self.counters = MemoryCounters()
         self.down = False
+        self._since: dict[str, int] = {}
         self._lock = Lock()
 
     def create(self, session: Session, mutation: str, entry: CreationEntry | None = None) -> None:
@@ -98,7 +99,8 @@ class MemoryStore:
                 raise Refused(before)
             if before.version != session.version - 1:
                 raise Refused(before)
-            return self._keep(replace(session, mutations=_latest(before, mutation)))
+            kept = replace(session, mutations=_latest(before, mutation), clients=before.clients)
+            return self._keep(kept)
 
     def delete(self, removal: Removal) -> None:
         """Turn a session into a tombstone."""
@@ -142,19 +144,19 @@ class MemoryStore:
             known = session.clients | {redemption.caller.clients[0]}
             self._keep(replace(session, clients=known))
 
-    def places(self, owner: str, limit: int, after: Place | None) -> list[Place]:
+    def places(self, owner: str, limit: int, after: Place | None) -> tuple[list[Place], bool]:
         """List the places of active sessions, newest first."""
         with self._answering():
             found = sorted(
                 (
-                    (f"{session.created_at:013}", session.key)
+                    (f"{self._since[session.key]:013}", session.key)
                     for session in self.sessions.values()
                     if session.owner == owner and session.status is Status.ACTIVE
                 ),
                 reverse=True,
             )
             rest = [Place(*it) for it in found if after is None or it < (after.order, after.key)]
-            return rest[:limit]
+            return rest[:limit], len(rest) > limit
 
     def get_all(self, wanted: Iterable[str]) -> dict[str, Session]:
         """Read sessions, by key."""
@@ -197,6 +199,8 @@ class MemoryStore:
     def _keep(self, session: Session) -> Session:
         if len(dumps(list(session.steps.values())).encode()) > LIMIT:
             raise TooLarge("The session would become larger than 400 KB.")
+        if session.owner is not None:
+            self._since.setdefault(session.key, session.last_activity)
         self.sessions[session.key] = _copy(session)
         return _copy(session)
 

@@ -97,7 +97,7 @@ class Kit:
             lifetimes=lifetimes,
             clock=self.clock,
             random=self.random.randbytes,
-            admit=lambda _: None,
+            admit=lambda *_: None,
             seal=lambda session_id: f"sealed {session_id}",
             scope=lambda *shown: "\n".join(shown),
         )
@@ -106,6 +106,7 @@ class Kit:
             store=self.store,
             flows=self.flows,
             random=self.random.randbytes,
+            audit=self.note,
         )
 
     def note(self, event: str, caller: Caller, key: str = "") -> None:

@@ -88,6 +88,15 @@ def test_one_of_the_roles_is_needed(has: tuple[str, ...], status: int) -> None:
     assert answer(Somebody(*has), Audience.USERS, ANALYST, ADMIN)[0] == status
 
 
+def test_an_answer_that_cannot_be_written_is_an_answer_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secret = "2f8f9de6-6b0d-4f86-8a5f-0f2a31f0bb6a"
+    found = answer(Somebody(), Audience.EVERYBODY, handler=lambda _: Reply(200, {secret: object()}))
+    assert found == (500, "internal")
+    assert secret not in str([vars(record) for record in caplog.records])
+
+
 def test_what_is_not_there_is_counted() -> None:
     counted: list[Caller] = []
 

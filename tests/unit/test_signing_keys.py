@@ -123,8 +123,7 @@ class TestSet:
     @pytest.mark.parametrize("entry", UNUSABLE.values(), ids=UNUSABLE)
     def test_a_key_that_cannot_be_used_is_let_be(self, entry: Any) -> None:
         assert KeySet.parse(jwks(entry, KEYS["a"])) == KeySet.parse(named("a"))
-        with pytest.raises(InvalidKeySet, match=r"^no usable key$"):
-            KeySet.parse(jwks(entry))
+        assert KeySet.parse(jwks(entry)) == KeySet.parse('{"keys": []}') == KeySet(())
 
     def test_private_parts_are_not_taken_over(self) -> None:
         private = RSAKey.generate_key(2048).as_dict(private=True)
@@ -142,7 +141,6 @@ class TestSet:
             ("null", "not a JWK set"),
             ("{}", "not a JWK set"),
             ('{"keys": {}}', "not a JWK set"),
-            ('{"keys": []}', "no usable key"),
             (json.dumps({"keys": [EC], "x": "x" * LARGEST}), "too large"),
         ],
         ids=lambda value: str(value)[:20],
@@ -230,6 +228,17 @@ class TestKeeping:
         clock.advance(MAX_AGE)
         assert keys.current() is not old
 
+    @pytest.mark.parametrize("document", ['{"keys": []}', jwks({**EC, "crv": "P-384"})])
+    def test_an_issuer_takes_its_last_key_back(self, clock: Clock, document: str) -> None:
+        """A set without a key that we could use is no failure: nothing is valid any more."""
+        endpoint = Endpoint("a")
+        keys = SigningKeys(endpoint, clock)
+        has(keys, "a")
+        endpoint.document = document
+        clock.advance(MAX_AGE)
+        assert not has(keys, "a")
+        assert keys.problem is None
+
 
 class TestUnknownKeys:
     def test_an_unknown_key_is_fetched_at_most_once_a_minute(self, clock: Clock) -> None:
@@ -279,7 +288,7 @@ class TestUnknownKeys:
 BROKEN = {
     "no answer": ("TimeoutError", named("b")),
     "an answer that is none": (None, "<html>Sorry</html>"),
-    "no keys": (None, '{"keys": []}'),
+    "no set": (None, '{"keys": {}}'),
 }
 
 

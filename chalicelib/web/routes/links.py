@@ -22,7 +22,7 @@ def link_endpoints(linker: Linker, models: DocumentModels) -> list[Endpoint]:
 
     def resume(request: Request) -> Reply:
         body = request.body(schemas.ResumeBody)
-        opened = linker.resume(body.token, request.caller)
+        opened = linker.resume(body.token, request.caller, request.idempotency_key)
         return Reply(200, render.session(opened), {"ETag": render.etag(opened)})
 
     return [
@@ -46,6 +46,7 @@ def link_endpoints(linker: Linker, models: DocumentModels) -> list[Endpoint]:
             body=schemas.ResumeBody,
             answers={200: models.session},
             errors=(*TAKES_BODY, LinkGone, StoreUnavailable),
+            headers=("Idempotency-Key",),
             answer_headers=("ETag",),
         ),
     ]

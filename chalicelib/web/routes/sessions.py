@@ -20,6 +20,7 @@ from chalicelib.sessions.service import SessionService
 from chalicelib.web import render, schemas
 from chalicelib.web.documents import DocumentModels, content_of
 from chalicelib.web.endpoint import READS, SAVES, TAKES_BODY, WRITES, Endpoint
+from chalicelib.web.problems import limit_headers
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
 
@@ -42,7 +43,8 @@ def session_endpoints(
         )
         saved = creator.create(creation, request.caller)
         location = request.location(f"/sessions/{saved.opened.session_id}")
-        return saved_reply(saved, 201, {"Location": location})
+        limits = {} if saved.limit is None else limit_headers(saved.limit)
+        return saved_reply(saved, 201, {"Location": location, **limits})
 
     def read(request: Request) -> Reply:
         opened = sessions.open(request.session_id, request.caller, over=True)
@@ -133,7 +135,7 @@ def session_endpoints(
                 RateLimited,
             ),
             headers=("Idempotency-Key",),
-            answer_headers=("ETag", "Location"),
+            answer_headers=("ETag", "Location", "RateLimit", "RateLimit-Policy"),
         ),
         put("/sessions", save_by_id, "saveSessionById"),
         Endpoint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.errors import Finalized, UnknownStep
+from chalicelib.errors import Finalized, TooLarge, UnknownStep
 from chalicelib.sessions.progress import step_view
 from chalicelib.sessions.requests import StepClear, StepSave
 from chalicelib.sessions.service import SessionService
@@ -88,7 +88,7 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             summary="Empty a step and take back that it was complete",
             operation="clearStep",
             answers={200: models.saved},
-            errors=(*WRITES, UnknownStep),
+            errors=(*WRITES, UnknownStep, TooLarge),
             headers=("If-Match", "Idempotency-Key"),
             answer_headers=("ETag",),
         ),

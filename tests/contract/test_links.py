@@ -1,0 +1,662 @@
+"""Links to go on elsewhere: each works once, for who may use the session, and leaves no secret."""
+
+from __future__ import annotations
+
+import base64
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chalicelib.errors import (
+    ClientMismatch,
+    Expired,
+    Finalized,
+    LinkGone,
+    NotFound,
+    StoreUnavailable,
+)
+from chalicelib.sessions import ids
+from chalicelib.sessions.callers import Caller
+from chalicelib.sessions.links import Link, LinkRefused, Redemption
+from chalicelib.sessions.model import Session
+from chalicelib.sessions.write import Ownership
+from tests.contract.conftest import LINK_LIFETIME, Backend, Services, api_on, services_on
+from tests.support.api import ONE, PROJECT, Api, together
+from tests.support.clock import Clock
+from tests.support.engines import Engine, Tables
+from tests.support.faults import Faults
+from tests.support.scribe import HOUR, SOMEBODY, TTL, Scribe
+
+PHONE = replace(SOMEBODY, clients=("a phone",))
+TABLET = replace(SOMEBODY, clients=("a tablet",))
+ADA = replace(SOMEBODY, owner="ada")
+BOB = replace(PHONE, owner="bob")
+ADAS_PHONE = replace(PHONE, owner="ada")
+TO_SESSION = "/sessions/{sessionId}/"
+
+
+@pytest.fixture
+def moto_tables(moto_engine: Engine) -> Any:
+    """Tables of one test: moto copies all that it holds for every transaction."""
+    with moto_engine.tables() as tables:
+        yield tables
+
+
+class Links:
+    """Links to one session, made and used with little ado."""
+
+    def __init__(self, stores: Any, scribe: Scribe) -> None:
+        self.store = stores.links
+        self.scribe = scribe
+
+    def put(self, lifetime: int = HOUR) -> str:
+        """Store a new link; give its digest."""
+        digest = ids.digest("link", str(uuid.uuid4()), size=24)
+        expires_at = self.scribe.clock() + lifetime
+        self.store.put_link(Link(key=self.scribe.key, digest=digest, expires_at=expires_at))
+        return digest
+
+    def use(self, digest: str, caller: Caller = PHONE, **rest: Any) -> Redemption:
+        """Compose a use of a link."""
+        mutation = self.scribe.mutation()
+        use = Redemption(
+            key=self.scribe.key,
+            digest=digest,
+            caller=caller,
+            mutation=mutation,
+            attempt=mutation,
+            now=self.scribe.clock(),
+        )
+        return replace(use, **rest)
+
+    def redeem(self, digest: str, caller: Caller = PHONE, **rest: Any) -> Session:
+        """Use a link; give the session as it is afterwards."""
+        self.store.redeem(self.use(digest, caller, **rest))
+        return self.scribe.found()
+
+    def refuse(self, digest: str, caller: Caller = PHONE, **rest: Any) -> None:
+        """Use a link that must be refused, which changes nothing."""
+        before = self.scribe.get()
+        with pytest.raises(LinkRefused):
+            self.store.redeem(self.use(digest, caller, **rest))
+        assert self.scribe.get() == before
+
+
+@pytest.fixture
+def links(backend: Backend, scribe: Scribe) -> Links:
+    """Links to the scribe's session, in the store of each kind."""
+    return Links(backend.stores, scribe)
+
+
+def start(scribe: Scribe, owner: str | None = None) -> Session:
+    """Create a session of a user, or of nobody."""
+    sealed = None if owner is None else "sealed"
+    return scribe.create({1: {"name": "Ada"}}, owner=owner, sealed_id=sealed)
+
+
+class TestUsingALink:
+    def test_it_lets_one_more_kind_of_client_in(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        scribe.refused(lambda: scribe.write(caller=PHONE))
+        links.redeem(links.put(), replace(PHONE, clients=("a phone", "a phone by an older key")))
+        assert scribe.found().clients == {*SOMEBODY.clients, "a phone"}
+        scribe.write({1: {"by": "the phone"}}, caller=PHONE)
+        scribe.write({1: {"by": "the browser"}})
+
+    def test_nothing_else_changes(self, scribe: Scribe, links: Links) -> None:
+        """It is nobody's save: a tab's If-Match holds, and the expiry stays where it was."""
+        created = start(scribe)
+        digest = links.put()
+        scribe.clock.advance(60_000)
+        after = links.redeem(digest)
+        assert after == replace(created, clients=created.clients | {"a phone"})
+        scribe.write({1: {"by": "the tab"}}, if_versions=(created.version,), base_version=1)
+
+    def test_it_works_once(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        digest = links.put()
+        links.redeem(digest)
+        for caller in (PHONE, TABLET, SOMEBODY):
+            links.refuse(digest, caller)
+
+    def test_each_of_several_works_once(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        first, second = links.put(), links.put()
+        links.redeem(first)
+        assert links.redeem(second, TABLET).clients == {"a browser", "a phone", "a tablet"}
+        links.refuse(first)
+        links.refuse(second)
+
+    def test_by_the_client_that_made_it(self, scribe: Scribe, links: Links) -> None:
+        created = start(scribe)
+        digest = links.put()
+        assert links.redeem(digest, SOMEBODY) == created
+        links.refuse(digest, SOMEBODY)
+
+    def test_a_session_that_knew_no_client(self, scribe: Scribe, links: Links) -> None:
+        scribe.create(clients=frozenset())
+        assert links.redeem(links.put()).clients == {"a phone"}
+
+    def test_a_link_that_was_put_twice_is_one(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        digest = links.put()
+        again = Link(key=scribe.key, digest=digest, expires_at=scribe.clock() + HOUR)
+        links.store.put_link(again)
+        links.redeem(digest)
+        links.refuse(digest)
+
+    def test_saves_before_and_after_do_no_harm(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        digest = links.put()
+        scribe.write({1: {"name": "Grace"}})
+        links.redeem(digest)
+        after = scribe.write({2: {"floors": 4}})
+        assert after.clients == {"a browser", "a phone"}
+        assert (after.version, after.steps[1]) == (3, {"name": "Grace"})
+
+    def test_an_upgrade_forgets_no_client(self, scribe: Scribe, links: Links) -> None:
+        """Though who upgrades has read the session before the link was used."""
+        before = start(scribe)
+        links.redeem(links.put())
+        scribe.store.replace(replace(before, version=2), scribe.mutation(), scribe.clock())
+        assert scribe.found().clients == {"a browser", "a phone"}
+
+    def test_repeated_by_the_caller_it_is_one_use(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        digest = links.put()
+        for _ in range(3):
+            links.redeem(digest, attempt="told by the caller")
+        assert scribe.found().clients == {"a browser", "a phone"}
+        links.refuse(digest, attempt="another")
+
+    def test_sent_twice_it_is_one_use(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        use = links.use(links.put())
+        for _ in range(2):
+            links.store.redeem(use)
+        assert scribe.found().clients == {"a browser", "a phone"}
+        links.refuse(use.digest)
+
+
+class TestNoUse:
+    def test_to_the_millisecond(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        early, late = links.put(), links.put()
+        end = scribe.clock() + HOUR
+        links.refuse(late, now=end)
+        links.refuse(late, now=end + HOUR)
+        assert links.redeem(early, now=end - 1).clients == {"a browser", "a phone"}
+
+    def test_unknown(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        links.refuse(ids.digest("never made"))
+
+    def test_of_a_session_that_never_was(self, scribe: Scribe, links: Links) -> None:
+        with pytest.raises(LinkRefused):
+            links.store.redeem(links.use(links.put()))
+        assert scribe.get() is None
+
+    def test_to_another_session(self, backend: Backend, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        other = Scribe(scribe.store, scribe.clock)
+        start(other)
+        digest = links.put()
+        Links(backend.stores, other).refuse(digest)
+        links.redeem(digest)
+
+    @pytest.mark.parametrize("end", ["delete", "finalize", "expire"])
+    def test_to_what_is_over(self, scribe: Scribe, links: Links, end: str) -> None:
+        session = start(scribe)
+        digest = links.put(2 * TTL)
+        if end == "delete":
+            scribe.delete()
+        elif end == "finalize":
+            scribe.finalize(session)
+        else:
+            scribe.clock.advance(TTL)
+        for caller in (PHONE, SOMEBODY, replace(PHONE, bound=False)):
+            links.refuse(digest, caller)
+
+    def test_in_the_last_millisecond_of_its_session(self, scribe: Scribe, links: Links) -> None:
+        session = start(scribe)
+        links.refuse(links.put(2 * TTL), now=session.expires_at)
+        after = links.redeem(links.put(2 * TTL), now=session.expires_at - 1)
+        assert after.expires_at == session.expires_at
+
+
+class TestOwners:
+    @pytest.mark.parametrize("stranger", [BOB, PHONE, SOMEBODY, replace(PHONE, bound=False)])
+    def test_a_users_link_is_for_that_user(
+        self, scribe: Scribe, links: Links, stranger: Caller
+    ) -> None:
+        """Nor does a stranger use it up."""
+        start(scribe, "ada")
+        digest = links.put()
+        links.refuse(digest, stranger)
+        links.redeem(digest, ADAS_PHONE)
+        scribe.write(caller=ADAS_PHONE)
+
+    @pytest.mark.parametrize("caller", [PHONE, BOB])
+    def test_nobodys_is_for_whoever_has_it(
+        self, scribe: Scribe, links: Links, caller: Caller
+    ) -> None:
+        start(scribe)
+        links.redeem(links.put(), caller)
+        assert scribe.write(caller=caller).owner is None
+
+    def test_a_claim_in_between_shuts_out_who_had_it(self, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        digest = links.put()
+        scribe.write(ownership=Ownership("ada", "sealed"), caller=ADA)
+        links.refuse(digest, PHONE)
+        links.refuse(digest, BOB)
+        assert links.redeem(digest, ADAS_PHONE).owner == "ada"
+
+
+class TestLostAnswers:
+    """On the line to each engine; there is no line to a store in memory."""
+
+    @pytest.fixture
+    def backend(self, tables: Tables) -> Backend:
+        return Backend("dynamodb", tables.stores(), lambda key: repr(tables.items(key)))
+
+    @pytest.fixture
+    def others(self, tables: Tables, scribe: Scribe) -> Links:
+        """The same session's links, on a line of their own."""
+        stores = tables.stores(tables.engine.plain)
+        scribe = Scribe(stores.sessions, scribe.clock)
+        return Links(stores, scribe)
+
+    @pytest.mark.parametrize("fault", ["lose", "hang", "tear", "break_off"])
+    @pytest.mark.parametrize("losses", [1, 2])
+    def test_it_was_used_once(
+        self, tables: Tables, scribe: Scribe, links: Links, fault: str, losses: int
+    ) -> None:
+        start(scribe)
+        digest = links.put()
+        with Faults(tables.engine.client) as faults:
+            getattr(faults, fault)(losses)
+            links.store.redeem(links.use(digest))
+            assert faults.sent == ["TransactWriteItems"] * (losses + 1)
+        assert scribe.found().clients == {"a browser", "a phone"}
+        links.refuse(digest, TABLET)
+
+    def test_though_others_try_in_between(
+        self, tables: Tables, scribe: Scribe, links: Links, others: Links
+    ) -> None:
+        start(scribe)
+        others.scribe.key = scribe.key
+        digest = links.put()
+        with Faults(tables.engine.client) as faults:
+            faults.lose(2, then=lambda: others.refuse(digest, TABLET))
+            links.store.redeem(links.use(digest))
+        assert scribe.found().clients == {"a browser", "a phone"}
+
+    def test_or_save_in_between(
+        self, tables: Tables, scribe: Scribe, links: Links, others: Links
+    ) -> None:
+        start(scribe)
+        others.scribe.key = scribe.key
+        digest = links.put()
+        with Faults(tables.engine.client) as faults:
+            faults.lose(then=lambda: others.scribe.write({1: {"name": "Grace"}}))
+            links.store.redeem(links.use(digest))
+        found = scribe.found()
+        assert found.version == 2
+        assert found.clients == {"a browser", "a phone"}
+
+    def test_three_are_told_and_leave_it_used_once_at_most(
+        self, tables: Tables, scribe: Scribe, links: Links
+    ) -> None:
+        start(scribe)
+        digest = links.put()
+        with Faults(tables.engine.client) as faults:
+            faults.lose(3)
+            with pytest.raises(StoreUnavailable):
+                links.store.redeem(links.use(digest))
+        links.refuse(digest, TABLET)
+
+    @pytest.mark.parametrize(
+        "reasons", [("TransactionConflict", "None"), ("None", "ThrottlingError")]
+    )
+    def test_what_is_cancelled_for_now_is_tried_again(
+        self, tables: Tables, scribe: Scribe, links: Links, reasons: tuple[str, str]
+    ) -> None:
+        start(scribe)
+        digest = links.put()
+        with Faults(tables.engine.client) as faults:
+            codes = [{"Code": reason} for reason in reasons]
+            faults.answer(400, "TransactionCanceledException", 2, CancellationReasons=codes)
+            links.store.redeem(links.use(digest))
+        links.refuse(digest)
+
+    def test_making_one(self, tables: Tables, scribe: Scribe, links: Links) -> None:
+        start(scribe)
+        with Faults(tables.engine.client) as faults:
+            faults.lose(2)
+            digest = links.put()
+        links.redeem(digest)
+        links.refuse(digest)
+
+
+@pytest.mark.dynamodb_local
+class TestRaces:
+    @pytest.fixture
+    def backend(self, dynamodb_local_tables: Tables) -> Backend:
+        tables = dynamodb_local_tables
+        return Backend("dynamodb_local", tables.stores(), lambda key: repr(tables.items(key)))
+
+    def test_16_uses_at_once(self, scribe: Scribe, links: Links) -> None:
+        for _ in range(5):
+            scribe.key = ids.session_key(str(uuid.uuid4()))
+            start(scribe)
+            digest = links.put()
+            uses = [
+                links.use(digest, replace(SOMEBODY, clients=(f"device {n}",))) for n in range(16)
+            ]
+            outcomes = together([partial(worked, links, use) for use in uses])
+            [winner] = [n for n, outcome in enumerate(outcomes) if outcome]
+            assert scribe.found().clients == {"a browser", f"device {winner}"}
+
+    def test_uses_and_saves_at_once(self, scribe: Scribe, links: Links) -> None:
+        """Neither waits for, nor undoes, the other."""
+        for _ in range(5):
+            scribe.key = ids.session_key(str(uuid.uuid4()))
+            start(scribe)
+            uses = [
+                links.use(links.put(), replace(SOMEBODY, clients=(f"device {n}",)))
+                for n in range(4)
+            ]
+            saves = [scribe.compose({1: {f"field{n}": n}}) for n in range(4)]
+            calls: list[Callable[[], object]] = [partial(worked, links, use) for use in uses]
+            calls += [partial(scribe.store.write, save) for save in saves]
+            assert all(together(calls))
+            found = scribe.found()
+            assert found.version == 5
+            assert found.clients == {"a browser", *(f"device {n}" for n in range(4))}
+
+    def test_a_use_and_a_deletion(self, scribe: Scribe, links: Links) -> None:
+        for _ in range(10):
+            scribe.key = ids.session_key(str(uuid.uuid4()))
+            start(scribe)
+            use = links.use(links.put())
+            calls: list[Callable[[], object]] = [partial(worked, links, use), scribe.delete]
+            together(calls)
+            assert scribe.found().clients == frozenset()
+
+
+def worked(links: Links, use: Redemption) -> bool:
+    try:
+        links.store.redeem(use)
+    except LinkRefused:
+        return False
+    return True
+
+
+class TestTheLinker:
+    """With real seals, on each engine."""
+
+    @pytest.fixture
+    def services(self, backend: Backend, clock: Clock) -> Services:
+        return services_on(backend.stores, clock)
+
+    def test_it_opens_the_session_elsewhere(self, services: Services) -> None:
+        one = services.start(SOMEBODY)
+        with pytest.raises(ClientMismatch):
+            services.sessions.open(one, PHONE)
+        issued = services.linker.issue(one, SOMEBODY)
+        opened = services.linker.resume(issued.token, PHONE)
+        assert opened.session_id == one
+        assert (opened.session.version, opened.session.steps) == (1, {1: {"a": 1}})
+        now = services.sessions.open(one, PHONE).session
+        assert now == replace(opened.session, clients=now.clients)
+
+    def test_a_token_tells_nothing_to_who_has_no_key(self, services: Services) -> None:
+        one = services.start(SOMEBODY)
+        token = services.linker.issue(one, SOMEBODY).token
+        data = base64.urlsafe_b64decode(token + "==")
+        assert uuid.UUID(one).bytes not in data
+        assert one.encode() not in data
+
+    def test_it_works_once(self, services: Services) -> None:
+        token = services.linker.issue(services.start(SOMEBODY), SOMEBODY).token
+        services.linker.resume(token, PHONE)
+        for caller in (PHONE, TABLET):
+            with pytest.raises(LinkGone):
+                services.linker.resume(token, caller)
+
+    def test_to_the_millisecond(self, services: Services, clock: Clock) -> None:
+        one = services.start(SOMEBODY)
+        first, second = (services.linker.issue(one, SOMEBODY) for _ in range(2))
+        clock.advance(first.expires_at - clock() - 1)
+        services.linker.resume(first.token, PHONE)
+        clock.advance(1)
+        with pytest.raises(LinkGone):
+            services.linker.resume(second.token, PHONE)
+
+    def test_never_past_its_session(self, services: Services, clock: Clock) -> None:
+        one = services.start(SOMEBODY)
+        end = services.sessions.open(one, SOMEBODY).session.expires_at
+        clock.advance(end - clock() - LINK_LIFETIME // 2)
+        assert services.linker.issue(one, SOMEBODY).expires_at == end
+        services.save(one, SOMEBODY, {})
+        assert services.linker.issue(one, SOMEBODY).expires_at == clock() + LINK_LIFETIME
+
+    @pytest.mark.parametrize("spoil", ["", "x", "swap", "pad", "id", "cursor", "é", "\ud800"])
+    def test_what_is_no_link_of_ours(self, services: Services, spoil: str) -> None:
+        one = services.start(SOMEBODY)
+        token = services.linker.issue(one, SOMEBODY).token
+        spoiled = {
+            "swap": token[:-2] + token[:-3:-1],
+            "pad": token + "=",
+            "id": services.sealer.seal("id", one),
+            "cursor": services.sealer.seal("cursor", one),
+        }.get(spoil, spoil)
+        with pytest.raises(LinkGone):
+            services.linker.resume(spoiled, SOMEBODY)
+        services.linker.resume(token, PHONE)
+
+    def test_sealed_right_and_no_id(self, services: Services) -> None:
+        for text in ("", "nope", str(uuid.uuid1()), str(uuid.uuid4()).upper()):
+            with pytest.raises(LinkGone):
+                services.linker.resume(services.sealer.seal("link", text), SOMEBODY)
+
+    @pytest.mark.parametrize(
+        ("owner", "caller", "works"),
+        [
+            (ADA, ADAS_PHONE, True),
+            (ADA, BOB, False),
+            (ADA, PHONE, False),
+            (SOMEBODY, BOB, True),
+        ],
+    )
+    def test_whose_it_is(
+        self, services: Services, owner: Caller, caller: Caller, works: bool
+    ) -> None:
+        token = services.linker.issue(services.start(owner), owner).token
+        if works:
+            assert services.linker.resume(token, caller).session.version == 1
+            return
+        with pytest.raises(LinkGone):
+            services.linker.resume(token, caller)
+        assert services.linker.resume(token, owner).session.owner == owner.owner
+
+    def test_only_for_who_may_read_the_session(self, services: Services, clock: Clock) -> None:
+        mine, nobodys = services.start(ADA), services.start(SOMEBODY)
+        for caller in (BOB, SOMEBODY):
+            with pytest.raises(NotFound):
+                services.linker.issue(mine, caller)
+        with pytest.raises(ClientMismatch):
+            services.linker.issue(nobodys, PHONE)
+        clock.advance(TTL)
+        with pytest.raises(Expired):
+            services.linker.issue(nobodys, SOMEBODY)
+
+    def test_not_for_what_is_finalized(self, services: Services) -> None:
+        one = services.start(SOMEBODY, complete=True)
+        token = services.linker.issue(one, SOMEBODY).token
+        services.finalize(one, SOMEBODY)
+        with pytest.raises(Finalized):
+            services.linker.issue(one, SOMEBODY)
+        with pytest.raises(LinkGone):
+            services.linker.resume(token, SOMEBODY)
+
+    def test_the_audit_tells_of_it_without_a_secret(self, services: Services) -> None:
+        one = services.start(SOMEBODY)
+        token = services.linker.issue(one, SOMEBODY).token
+        services.linker.resume(token, PHONE)
+        with pytest.raises(LinkGone):
+            services.linker.resume(token, PHONE)
+        events = [event for event, _, _ in services.audited]
+        assert events == ["link-issued", "link-used", "link-refused"]
+        assert {key for _, _, key in services.audited} == {ids.session_key(one)}
+        assert one not in repr(services.audited)
+        assert token not in repr(services.audited)
+
+
+class TestRequests:
+    @pytest.fixture
+    def services(self, tables: Tables, clock: Clock) -> Services:
+        return services_on(tables.stores(), clock)
+
+    def test_two_to_make_one_and_two_to_use_one(self, tables: Tables, services: Services) -> None:
+        one = services.start(SOMEBODY)
+        with Faults(tables.engine.client) as faults:
+            token = services.linker.issue(one, SOMEBODY).token
+            assert faults.sent == ["GetItem", "PutItem"]
+            faults.sent.clear()
+            services.linker.resume(token, PHONE)
+            assert faults.sent == ["GetItem", "TransactWriteItems"]
+            faults.sent.clear()
+            with pytest.raises(LinkGone):
+                services.linker.resume("no link of ours", PHONE)
+            assert faults.sent == []
+
+    def test_answers_lost_on_the_way(self, tables: Tables, services: Services) -> None:
+        one = services.start(SOMEBODY)
+        with Faults(tables.engine.client) as faults:
+            faults.lose(1).let_pass(1).lose(1)
+            token = services.linker.issue(one, SOMEBODY).token
+            faults.lose(2).let_pass(1).lose(2)
+            assert services.linker.resume(token, PHONE).session_id == one
+
+    @pytest.mark.parametrize("before", [0, 1], ids=["reading the session", "using the link"])
+    @pytest.mark.parametrize("fault", ["lose", "refuse"])
+    def test_a_503_is_resolved_by_the_same_request(
+        self, tables: Tables, services: Services, before: int, fault: str
+    ) -> None:
+        """DESIGN, section 6, rule 2: the caller's own repeat must neither fail nor apply twice."""
+        one = services.start(SOMEBODY)
+        token = services.linker.issue(one, SOMEBODY).token
+        with Faults(tables.engine.client) as faults:
+            getattr(faults.let_pass(before), fault)(3)
+            with pytest.raises(StoreUnavailable):
+                services.linker.resume(token, PHONE, "a key")
+        assert services.linker.resume(token, PHONE, "a key").session_id == one
+        for caller, key in ((PHONE, "another"), (PHONE, None), (TABLET, None)):
+            with pytest.raises(LinkGone):
+                services.linker.resume(token, caller, key)
+        services.save(one, PHONE, {"b": 2})
+
+    def test_a_key_of_somebody_else_is_another(self, services: Services) -> None:
+        token = services.linker.issue(services.start(SOMEBODY), SOMEBODY).token
+        services.linker.resume(token, replace(PHONE, shown=("somebody",)), "a key")
+        with pytest.raises(LinkGone):
+            services.linker.resume(token, replace(TABLET, shown=("another",)), "a key")
+
+
+class TestSecrets:
+    """A dump of both tables opens no session and names nobody."""
+
+    @pytest.fixture
+    def api(self, tables: Tables, clock: Clock) -> Api:
+        return api_on(tables, clock)
+
+    def test_nothing_of_the_id_or_the_token_is_stored(self, api: Api, tables: Tables) -> None:
+        ada = api.as_user("ada", "harbour")
+        browser = {"user-agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0"}
+        phone = {"user-agent": "Mozilla/5.0 (Android 16) Chrome/140.0"}
+        key = {"Idempotency-Key": "a key that was never guessed"}
+        secrets: list[str] = []
+        for claims in (True, False):
+            user = ada if claims else {}
+            body = {"data": PROJECT, "completedSteps": [1, 2, 3, 4]}
+            one = api.start(body, key | browser)
+            key = {"Idempotency-Key": "another key"}
+            to_session = partial(api, sessionId=one)
+            if claims:
+                claim = to_session("POST", TO_SESSION + "claim", headers=ada | browser | key)
+                assert claim.status == 200
+            used, unused = (
+                to_session("POST", TO_SESSION + "resume-links", headers=browser | user).body[
+                    "token"
+                ]
+                for _ in range(2)
+            )
+            resumed = api("POST", "/resume", {"token": used}, headers=phone | user)
+            assert (resumed.status, resumed.body["sessionId"]) == (200, one)
+            again = api("POST", "/resume", {"token": used}, headers=phone | user)
+            assert again.status == 410
+            save = to_session("PATCH", ONE, {"data": {"budget": 3}}, headers=phone | user)
+            assert save.status == 200
+            secrets += [one, used, unused]
+            self.search(tables, secrets)
+            end = to_session("POST", TO_SESSION + "finalize", headers=phone | user)
+            assert end.status == 201
+            self.search(tables, secrets)
+
+    def test_nor_of_who_it_was(self, api: Api, tables: Tables) -> None:
+        ada = api.as_user("ada.the.user", "harbour-tenant")
+        one = api.start({"flow": "schedule", "data": {"a": 1}}, ada | {"user-agent": "curl/8.1"})
+        answer = api("POST", TO_SESSION + "resume-links", sessionId=one, headers=ada)
+        assert answer.status == 201
+        stored = self.dump(tables)
+        for secret in ("ada.the.user", "harbour-tenant", "curl", "192.0.2.1", "issuer.test"):
+            assert secret not in stored
+
+    def search(self, tables: Tables, secrets: list[str]) -> None:
+        stored = self.dump(tables)
+        assert ids.session_key(secrets[0]) in stored  # or else nothing would be found
+        for secret in secrets:
+            for spelling in spellings(secret):
+                assert spelling.lower() not in stored.lower(), spelling
+
+    @staticmethod
+    def dump(tables: Tables) -> str:
+        plain = tables.engine.plain
+        found = [
+            item
+            for name in (tables.sessions, tables.records)
+            for item in plain.scan(TableName=name, ConsistentRead=True)["Items"]
+        ]
+        return repr(found)
+
+
+def spellings(secret: str) -> set[str]:
+    """Write an id, or a token, in every way that one might."""
+    texts = {secret, secret[:20], secret[-20:]}
+    raw = [secret.encode()]
+    try:
+        raw.append(uuid.UUID(secret).bytes)
+    except ValueError:
+        raw.append(base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)))
+    else:
+        texts |= {secret.replace("-", ""), str(int(uuid.UUID(secret)))}
+    for data in raw:
+        for encode in (base64.b64encode, base64.urlsafe_b64encode, base64.b32encode):
+            texts.add(encode(data).decode().rstrip("=")[:-1])
+        texts |= {data.hex(), repr(data)[2:-1], data[::-1].hex()}
+    return texts
+
+
+def test_spellings_would_be_found() -> None:
+    one = str(uuid.UUID(bytes=os.urandom(16), version=4))
+    bare = one.replace("-", "")
+    assert {one, bare} <= spellings(one)
+    [sealed] = [base64.b64encode(uuid.UUID(one).bytes).decode()]
+    assert any(spelling in sealed for spelling in spellings(one))
