@@ -15,6 +15,7 @@ from chalicelib.web import schemas
 from chalicelib.web.endpoint import Audience, Endpoint
 from chalicelib.web.problems import kind_of
 from chalicelib.web.reply import JSON, PROBLEM
+from chalicelib.web.request import IDEMPOTENCY_KEY
 
 _BEARER = "bearer"
 _SCHEMAS = "#/components/schemas/"
@@ -43,7 +44,7 @@ _HEADERS: Mapping[str, Mapping[str, Any]] = {
     },
     "Idempotency-Key": {
         "description": "Makes a repeat of this request harmless.",
-        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY}$"},
     },
     "X-Debug": {
         "description": "`true` asks for the member `debug`, where the stage allows it.",

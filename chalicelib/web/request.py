@@ -29,7 +29,9 @@ from chalicelib.sessions.write import Preconditions
 MAX_BODY = 256 * 1024
 """Bytes of a request's body."""
 
-_MAX_KEY = 255
+IDEMPOTENCY_KEY = "[!-~]([ -~]{0,253}[!-~])?"
+"""Pattern of a key: ASCII that can be seen, and blanks inside."""
+
 _MAX_TAGS = 50
 _MAX_ERRORS = 50
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
@@ -175,8 +177,8 @@ class Request:
     def idempotency_key(self) -> str | None:
         """The Idempotency-Key, if there is one."""
         key = self.headers.get("idempotency-key")
-        if key is not None and not 1 <= len(key) <= _MAX_KEY:
-            raise InvalidRequest(f"An Idempotency-Key has 1 to {_MAX_KEY} characters.")
+        if key is not None and not re.fullmatch(IDEMPOTENCY_KEY, key):
+            raise InvalidRequest("An Idempotency-Key has 1 to 255 characters of ASCII.")
         return key
 
     def fingerprint(self, body: Mapping[str, Any] | None) -> str:
