@@ -25,12 +25,13 @@ from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.links import Link, LinkRefused, Redemption
 from chalicelib.sessions.model import Session
 from chalicelib.sessions.write import Ownership
-from tests.contract.conftest import LINK_LIFETIME, Backend, Services, api_on, services_on
+from tests.contract.conftest import Backend, api_on
 from tests.support.api import ONE, PROJECT, Api, together
 from tests.support.clock import Clock
 from tests.support.engines import Engine, Tables
 from tests.support.faults import Faults
 from tests.support.scribe import HOUR, SOMEBODY, TTL, Scribe
+from tests.support.services import LINK_LIFETIME, Services, services_on
 
 PHONE = replace(SOMEBODY, clients=("a phone",))
 TABLET = replace(SOMEBODY, clients=("a tablet",))

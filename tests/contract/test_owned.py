@@ -22,12 +22,13 @@ from chalicelib.sessions.store import Refused
 from chalicelib.sessions.write import Preconditions
 from chalicelib.store import items, keys
 from chalicelib.web import render
-from tests.contract.conftest import Backend, Services, services_on
+from tests.contract.conftest import Backend
 from tests.support.api import together
 from tests.support.clock import Clock
 from tests.support.engines import Engine, Tables
 from tests.support.faults import Faults
 from tests.support.scribe import HOUR, SOMEBODY, TTL, Scribe
+from tests.support.services import Services, services_on
 
 ADA = replace(SOMEBODY, owner="ada's digest")
 BOB = replace(SOMEBODY, owner="bob's digest")
