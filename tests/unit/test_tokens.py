@@ -6,9 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -681,46 +678,3 @@ class TestMemory:
         assert [each.user for each in principals if each] == users * 30
         assert issuer.fetched == 1
         assert len(verifier._known) == 4
-
-    def test_a_warm_request_costs_microseconds(self) -> None:
-        # The hour of the machine: the clock is part of the price.
-        issuer = Issuer(lambda: time.time_ns() // 1_000_000)
-        verifier = issuer.verifier()
-        authorization = f"Bearer {issuer.token('ada', 'harbour', ['admin'])}"
-        verifier.verify(authorization)
-        best = min(_seconds_of_1000(verifier, authorization) for _ in range(30))
-        # 2 µs; checking a signature takes 100.
-        assert best < 0.03
-
-
-def _seconds_of_1000(verifier: TokenVerifier, authorization: str) -> float:
-    started = time.perf_counter()
-    for _ in range(1000):
-        verifier.verify(authorization)
-    return time.perf_counter() - started
-
-
-def test_who_shows_no_token_pays_for_no_cryptography() -> None:
-    program = """
-import sys
-from chalicelib.errors import Unauthenticated
-from chalicelib.security.tokens import token_verifier
-from chalicelib.settings import Settings
-
-settings = Settings(
-    jwt_issuer="https://a.test", jwt_audience=("a",), jwks_url="https://a.test/jwks.json"
-)
-verifier = token_verifier(settings, lambda: 0)
-assert verifier.verify(None) is None
-for text in sys.argv[1:]:
-    try:
-        verifier.verify(text)
-    except Unauthenticated:
-        continue
-    raise AssertionError(text)
-late = {"joserfc", "cryptography", "urllib3", "http.client"}
-assert not late & sys.modules.keys(), late & sys.modules.keys()
-"""
-    junk = ["", "Basic YTpi", "Bearer x", "Bearer x.y.z", "Bearer " + "x" * 9000]
-    junk += [f"Bearer {FORGED[name]}" for name in ("alg none, signed", "nothing critical")]
-    subprocess.run([sys.executable, "-c", program, *junk], cwd=ROOT, check=True, timeout=60)
