@@ -234,7 +234,8 @@ def _key_source(settings: Settings) -> Callable[[], str]:
     return key_source(
         settings.key_source,
         region=os.environ.get("AWS_REGION"),
-        in_lambda="AWS_LAMBDA_FUNCTION_NAME" in os.environ,
+        # Set by the service itself; what stands in for it elsewhere has a disk that stays.
+        in_lambda=os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_Lambda_"),
     )
 
 

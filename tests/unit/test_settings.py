@@ -193,7 +193,13 @@ def test_settings_cannot_be_changed() -> None:
 
 
 def start(**variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "eu-north-1", **variables}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_DEFAULT_REGION": "eu-north-1",
+        # Not among the person's own.
+        "XDG_STATE_HOME": str(ROOT / ".cache" / "state"),
+        **variables,
+    }
     return subprocess.run(
         [sys.executable, "-c", "import app"],
         cwd=ROOT,
@@ -223,6 +229,14 @@ def test_a_bad_value_stops_the_whole_start_with_one_line(name: str, value: str) 
     (line,) = stopped.stderr.splitlines()
     assert name in line
     assert "Traceback" not in line
+
+
+def test_a_function_does_not_make_up_keys_of_its_own() -> None:
+    stopped = start(AWS_EXECUTION_ENV="AWS_Lambda_python3.12")
+    assert stopped.returncode != 0
+    (line,) = stopped.stderr.splitlines()
+    assert line.startswith("stepwell: KEY_SOURCE must name ")
+    assert start(AWS_EXECUTION_ENV="AWS_Lambda_python3.12", KEY_SOURCE="ssm:/x").returncode == 0
 
 
 def test_good_values_start() -> None:
