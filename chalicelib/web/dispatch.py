@@ -42,6 +42,7 @@ SECURITY_HEADERS = {
 """Of every answer, unless it says otherwise itself. Browsers heed HSTS over https alone."""
 
 _UNTOLD = frozenset({401, 403, 404, 410, 429})
+"""Statuses of answers that say nothing of the store, to ``X-Debug`` neither."""
 
 Stop = Callable[[], list[dict[str, Any]]]
 """Ends the collecting of a request's calls to the store, and gives them."""
@@ -101,7 +102,7 @@ class Dispatcher:
         if stop is not None:
             facts = {"requestId": request.request_id, "coldStart": cold, "handlerMs": took}
             calls = stop()
-            # What it costs to find out would tell whether there is something to find.
+            # What it takes to find out would tell whether there is something to find.
             shown = {} if reply.status in _UNTOLD else {"storeCalls": calls}
             reply = _with_debug(reply, {**facts, **shown})
         self.log.request(
