@@ -21,6 +21,7 @@ from chalicelib.security.limits import CounterStore, Limiter
 from chalicelib.security.marks import Marks
 from chalicelib.security.sealing import Sealer
 from chalicelib.security.tokens import TokenVerifier, token_verifier
+from chalicelib.sessions.audit import Audit
 from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer
@@ -92,15 +93,56 @@ def create_app() -> Application:
 def build(parts: Parts) -> Application:
     """Build the application from its parts."""
     settings = parts.settings
+    stores = parts.stores or dynamodb_stores(settings, parts.client)
+    log = parts.log or Log()
+    guard = guard_of(parts, stores)
+    core = core_of(parts, stores, guard, _Auditor(log))
+    models = DocumentModels.of(core.flows.values())
+    dispatcher = Dispatcher(
+        cors=Cors(settings.allowed_origins),
+        log=log,
+        trace=_trace_store if settings.debug_header else None,
+        limit=one_request,
+        cold=_FirstCall(),
+        identify=guard.identifier,
+        missed=guard.limiter.missed,
+    )
+
+    def describe() -> dict[str, Any]:
+        return openapi_document(chain(*resources.values()))
+
+    resources = {
+        "sessions": session_endpoints(core.creator, core.sessions, core.finalizer, models),
+        "steps": step_endpoints(core.sessions, models),
+        "links": link_endpoints(core.linker, models),
+        "owners": owner_endpoints(core.owned, models, _time_limit),
+        "records": record_endpoints(core.finalizer, models),
+        "flows": flow_endpoints(core.flows, core.lifetimes.of),
+        "service": service_endpoints(stores.sessions, parts.clock, cache(describe)),
+    }
+    return create_application(dispatcher, resources)
+
+
+class Core(NamedTuple):
+    """What can be done, before anybody asks for it over HTTP."""
+
+    flows: FlowRegistry
+    lifetimes: Lifetimes
+    sessions: SessionService
+    creator: Creator
+    finalizer: Finalizer
+    linker: Linker
+    owned: OwnSessions
+
+
+def core_of(parts: Parts, stores: Stores, guard: Guard, audit: Audit) -> Core:
+    """Put the services on their stores."""
+    settings = parts.settings
     flows = parts.flows or FlowRegistry.discover(definitions)
     try:
         default_flow = flows.named(settings.default_flow).name
     except UnknownFlow as error:
         raise SettingsError(f"DEFAULT_FLOW names no flow. {error.detail}") from error
-    stores = parts.stores or dynamodb_stores(settings, parts.client)
-    log = parts.log or Log()
-    audit = _Auditor(log)
-    guard = _guard(parts, stores)
     sealer = guard.sealer
     lifetimes = _lifetimes(settings)
     sessions = SessionService(
@@ -153,33 +195,10 @@ def build(parts: Parts) -> Application:
         ),
         audit=audit,
     )
-    models = DocumentModels.of(flows.values())
-    dispatcher = Dispatcher(
-        cors=Cors(settings.allowed_origins),
-        log=log,
-        trace=_trace_store if settings.debug_header else None,
-        limit=one_request,
-        cold=_FirstCall(),
-        identify=guard.identifier,
-        missed=guard.limiter.missed,
-    )
-
-    def describe() -> dict[str, Any]:
-        return openapi_document(chain(*resources.values()))
-
-    resources = {
-        "sessions": session_endpoints(creator, sessions, finalizer, models),
-        "steps": step_endpoints(sessions, models),
-        "links": link_endpoints(linker, models),
-        "owners": owner_endpoints(owned, models, _time_limit),
-        "records": record_endpoints(finalizer, models),
-        "flows": flow_endpoints(flows, lifetimes.of),
-        "service": service_endpoints(stores.sessions, parts.clock, cache(describe)),
-    }
-    return create_application(dispatcher, resources)
+    return Core(flows, lifetimes, sessions, creator, finalizer, linker, owned)
 
 
-class _Guard(NamedTuple):
+class Guard(NamedTuple):
     """What tells callers apart, keeps secrets and counts."""
 
     marks: Marks
@@ -188,12 +207,13 @@ class _Guard(NamedTuple):
     identifier: Identifier
 
 
-def _guard(parts: Parts, stores: Stores) -> _Guard:
+def guard_of(parts: Parts, stores: Stores) -> Guard:
+    """Put together what guards the services."""
     settings = parts.settings
     keys = parts.keys or KeyRing(_key_source(settings), parts.clock)
     tokens = parts.tokens or token_verifier(settings, parts.clock)
     marks = Marks(keys)
-    return _Guard(
+    return Guard(
         marks=marks,
         sealer=Sealer(keys, parts.clock),
         limiter=Limiter(

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from chalicelib.bootstrap import Stores
+from chalicelib.bootstrap import Parts, Stores, core_of, guard_of
 from chalicelib.flows import definitions
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.security.sealing import Sealer
 from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer, Kept
-from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.links import Linker
 from chalicelib.sessions.model import StepData
 from chalicelib.sessions.opened import Opened
-from chalicelib.sessions.owned import OwnSessions, Seals
+from chalicelib.sessions.owned import OwnSessions
 from chalicelib.sessions.requests import Creation, Document, DocumentSave
 from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.write import Preconditions
+from chalicelib.settings import Settings
+from tests.support.engines import UNLIMITED
 from tests.support.keys import keys
+from tests.support.memory_counters import MemoryCounters
 
 FLOWS = FlowRegistry.discover(definitions)
 DAY = 24 * 60 * 60 * 1000
@@ -66,60 +65,24 @@ class Services:
 
 
 def services_on(stores: Stores, clock: Callable[[], int]) -> Services:
-    """Put services on the stores."""
-    sealer = Sealer(keys, clock)
+    """Put services on the stores, as the application does; its limits are out of the way."""
     audited: list[tuple[str, Caller, str]] = []
 
     def audit(event: str, caller: Caller, key: str = "") -> None:
         audited.append((event, caller, key))
 
-    lifetimes = Lifetimes(ttl=None, maximum=30 * DAY, tombstone=7 * DAY)
-    common: dict[str, Any] = {"flows": FLOWS, "clock": clock}
-    making: dict[str, Any] = {
-        **common,
-        "store": stores.sessions,
-        "default_flow": "project",
-        "lifetimes": lifetimes,
-        "random": os.urandom,
-    }
-    sessions = SessionService(audit=audit, **making)
+    settings = Settings(session_rate_limit=UNLIMITED, resume_link_ttl=LINK_LIFETIME // 1000)
+    parts = Parts(settings=settings, keys=keys, clock=clock, flows=FLOWS)
+    # Counted elsewhere: what a test counts are the requests of what it is about.
+    stores = replace(stores, counters=MemoryCounters())
+    guard = guard_of(parts, stores)
+    core = core_of(parts, stores, guard, audit)
     return Services(
-        sessions=sessions,
-        creator=Creator(
-            sessions=sessions,
-            admit=lambda caller, repeatable=None: None,
-            seal=partial(sealer.seal, "id"),
-            scope=lambda *shown: "\n".join(shown),
-            **making,
-        ),
-        finalizer=Finalizer(
-            sessions=sessions,
-            store=stores.sessions,
-            flows=FLOWS,
-            random=os.urandom,
-            audit=audit,
-        ),
-        linker=Linker(
-            sessions=sessions,
-            store=stores.links,
-            lifetime=LINK_LIFETIME,
-            clock=clock,
-            seal=partial(sealer.seal, "link"),
-            unseal=partial(sealer.open, "link"),
-            audit=audit,
-        ),
-        own=OwnSessions(
-            sessions=sessions,
-            store=stores.owners,
-            seals=Seals(
-                seal=partial(sealer.seal, "cursor"),
-                unseal=partial(sealer.open, "cursor"),
-                seal_id=partial(sealer.seal, "id"),
-                unseal_id=partial(sealer.open, "id"),
-            ),
-            audit=audit,
-            **common,
-        ),
-        sealer=sealer,
+        sessions=core.sessions,
+        creator=core.creator,
+        finalizer=core.finalizer,
+        linker=core.linker,
+        own=core.owned,
+        sealer=guard.sealer,
         audited=audited,
     )
