@@ -240,7 +240,7 @@ def dynamodb_stores(settings: Settings, client: Any = None, **calls: Any) -> Sto
     calls
         For ``Calls``; tests hand in their own pauses.
     """
-    call = Calls(client or dynamodb_client(region=os.environ.get("AWS_REGION")), **calls)
+    call = Calls(client or dynamodb_client(region=_region()), **calls)
     tables = {"sessions": settings.sessions_table, "records": settings.records_table}
     return Stores(
         sessions=DynamoSessionStore(call, **tables),
@@ -250,10 +250,15 @@ def dynamodb_stores(settings: Settings, client: Any = None, **calls: Any) -> Sto
     )
 
 
+def _region() -> str | None:
+    """Give the region that Lambda names; None: boto3 has its own ways to find one."""
+    return os.environ.get("AWS_REGION")
+
+
 def _key_source(settings: Settings) -> Callable[[], str]:
     return key_source(
         settings.key_source,
-        region=os.environ.get("AWS_REGION"),
+        region=_region(),
         # Set by the service itself; what stands in for it elsewhere has a disk that stays.
         in_lambda=os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_Lambda_"),
     )

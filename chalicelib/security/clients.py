@@ -7,8 +7,6 @@ this is a table of ours: docs/adr/0009-client-kinds.md.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 READ = 512
 """Characters of a header that are looked at. Browsers send fewer than 300, apps up to 500."""
 
@@ -110,12 +108,7 @@ _BOT = "compatible; "
 
 def kind_of(user_agent: str) -> str:
     """Name the kind of client: ``chrome/windows``, ``curl``, and ``/`` if nothing was sent."""
-    return _kind(user_agent[:READ])
-
-
-@lru_cache(1024)
-def _kind(user_agent: str) -> str:
-    text = user_agent.strip().lower()
+    text = user_agent[:READ].strip().lower()
     if not text:
         return "/"
     family = _browser(text) if text.startswith(_BROWSERS) else _product(text)

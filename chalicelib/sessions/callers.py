@@ -12,7 +12,7 @@ class Caller:
     Parameters
     ----------
     owner
-        Digest of the user and the tenant; None: anonymous.
+        Digest of issuer, tenant and user; None: anonymous.
     clients
         Keyed hashes of the kind of client, by each key in use, the newest first.
     bound

@@ -1,4 +1,8 @@
-"""Links in DynamoDB: beside the session that they lead to."""
+"""Links in DynamoDB: beside the session that they lead to.
+
+An item has ``e``, until when it can be used, ``ttl``, and, once it was used, ``y``: by which
+attempt.
+"""
 
 from __future__ import annotations
 

@@ -12,14 +12,12 @@ from chalicelib.bootstrap import Parts, Stores, build
 from chalicelib.sessions.store import SessionStore
 from tests.support.api import Api
 from tests.support.clock import Clock
-from tests.support.engines import Tables
+from tests.support.engines import ON_DYNAMODB_LOCAL, Tables
 from tests.support.faults import Faults
 from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 from tests.support.scribe import Scribe
 from tests.support.tokens import Issuer
-
-ON_DYNAMODB_LOCAL = pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.model import Session, Status
 from chalicelib.sessions.store import Refused
 from chalicelib.sessions.write import (
-    MAX_FIELDS,
     Ownership,
     Refusal,
     Removal,
@@ -27,7 +26,7 @@ from tests.contract.conftest import Backend
 from tests.support.api import together
 from tests.support.engines import Engine, Tables
 from tests.support.faults import Faults
-from tests.support.scribe import SOMEBODY, STEPS, TTL, Scribe, event_of, used
+from tests.support.scribe import SOMEBODY, TTL, Scribe, event_of, used
 
 ADA = replace(SOMEBODY, owner="ada")
 BOB = replace(SOMEBODY, owner="bob")
@@ -205,25 +204,6 @@ class TestOwned:
         with pytest.raises(Refused):
             scribe.store.replace(replace(before, version=2), scribe.mutation(), scribe.clock())
         assert scribe.get() == claimed
-
-    @pytest.mark.parametrize("caller", [ADA, ROTATED, replace(ROTATED, clients=(*"abcd",))])
-    def test_as_many_fields_as_one_save_may_write(self, scribe: Scribe, caller: Caller) -> None:
-        """Whose the session is takes room in the same expression."""
-        fields = {f"a field of some length, number {n}": n for n in range(MAX_FIELDS)}
-        scribe.create({step: {} for step in STEPS} | {1: fields}, clients=frozenset({*"ad"}))
-        later = {name: value + 1 for name, value in fields.items()}
-        everything: dict[str, Any] = {
-            "base_version": 1,
-            "if_versions": (1, 2),
-            "assumed_step": 1,
-            "assumed_version": 1,
-            "idempotency": used("a"),
-            "claim": {1},
-            "holding": {1},
-            "current_step": 1,
-            "caller": replace(caller, owner="ada", bound="d" in caller.clients),
-        }
-        assert scribe.write({1: later}, **everything).steps[1] == later
 
 
 class TestClaims:

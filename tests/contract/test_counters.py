@@ -16,9 +16,8 @@ from chalicelib.sessions.callers import Caller
 from chalicelib.store import keys
 from chalicelib.store.calls import Calls, stop_trace, trace
 from chalicelib.store.counters import DynamoCounterStore
-from tests.contract.conftest import ON_DYNAMODB_LOCAL
 from tests.support.clock import START, Clock
-from tests.support.engines import Tables
+from tests.support.engines import ON_DYNAMODB_LOCAL, Tables
 from tests.support.faults import Faults
 from tests.support.memory_counters import MemoryCounters
 

@@ -215,9 +215,12 @@ class TestBaseVersion:
         scribe.write(clear=1)
         assert scribe.write({1: {}}, base_version=1).version == 3
 
-    def test_as_many_fields_as_one_save_may_write(self, scribe: Scribe) -> None:
+    @pytest.mark.parametrize("bound", [True, False])
+    def test_as_many_fields_as_one_save_may_write(self, scribe: Scribe, bound: bool) -> None:
+        """Whose the session is takes room in the same expression, most of it for a user."""
         fields = {f"a field of some length, number {n}": n for n in range(MAX_FIELDS)}
-        scribe.create({1: fields})
+        scribe.create({1: fields}, clients=frozenset({"d"}))
+        caller = replace(SOMEBODY, owner="ada", clients=(*"abcd",), bound=bound)
         later = {name: value + 1 for name, value in fields.items()}
         everything: dict[str, Any] = {
             "base_version": 1,
@@ -228,10 +231,11 @@ class TestBaseVersion:
             "claim": {1},
             "holding": {1},
             "current_step": 1,
+            "caller": caller,
         }
         assert scribe.write({1: later}, **everything).steps[1] == later
         for name in (min(fields), max(fields)):
-            write = scribe.compose({1: {name: "late"}}, base_version=1)
+            write = scribe.compose({1: {name: "late"}}, base_version=1, caller=caller)
             assert scribe.reason(write) is Refusal.CONFLICT
 
     def test_as_many_fields_of_several_steps_and_removals(self, scribe: Scribe) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.functional.live import PROJECT, Api, as_user, ask, operations
+from tests.functional.live import PROJECT, Api, as_user, ask, operations, serving
+from tests.support.engines import ON_DYNAMODB_LOCAL
+
+
+@pytest.fixture(scope="module", params=["moto", ON_DYNAMODB_LOCAL])
+def api(request: pytest.FixtureRequest) -> Iterator[Api]:
+    with serving(request.getfixturevalue(f"{request.param}_tables")) as api:
+        yield api
+
 
 NEVER_ISSUED = "0b9c3f52-6b1e-4f6e-9d5e-1f1a4d3c2b1a"
 OWN = ("/me/",)

@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from chalicelib.bootstrap import Stores, dynamodb_stores
@@ -24,6 +25,9 @@ _PATIENCE = 60.0
 """Seconds. A busy machine is not a fault; tests of faults bring their own."""
 
 _CONNECTIONS = 32
+
+ON_DYNAMODB_LOCAL = pytest.param("dynamodb_local", marks=pytest.mark.dynamodb_local)
+"""Of a fixture that is parametrised by engines."""
 
 UNLIMITED = 1_000_000
 """A limit that no test meets."""
