@@ -12,12 +12,26 @@ from chalicelib.bootstrap import Parts, Stores, build
 from chalicelib.sessions.store import SessionStore
 from tests.support.api import Api
 from tests.support.clock import Clock
-from tests.support.engines import ON_DYNAMODB_LOCAL, Tables
+from tests.support.engines import ON_DYNAMODB_LOCAL, Engine, Tables
 from tests.support.faults import Faults
 from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 from tests.support.scribe import Scribe
 from tests.support.tokens import Issuer
+
+
+@pytest.fixture
+def moto_tables(moto_engine: Engine) -> Iterator[Tables]:
+    """Tables of one test: moto copies all that it holds for every transaction."""
+    with moto_engine.tables() as tables:
+        yield tables
+
+
+@pytest.fixture
+def dynamodb_local_tables(dynamodb_local_engine: Engine) -> Iterator[Tables]:
+    """Tables of one test: what is in them is all that it made."""
+    with dynamodb_local_engine.tables() as tables:
+        yield tables
 
 
 @dataclass(frozen=True)

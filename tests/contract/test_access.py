@@ -24,7 +24,7 @@ from chalicelib.sessions.write import (
 )
 from tests.contract.conftest import Backend
 from tests.support.api import together
-from tests.support.engines import Engine, Tables
+from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.scribe import SOMEBODY, TTL, Scribe, event_of, used
 
@@ -40,13 +40,6 @@ CALLERS = [
     Caller(owner=owner, clients=clients, bound=bound)
     for owner, clients, bound in product(OWNERS, CLIENTS, (True, False))
 ]
-
-
-@pytest.fixture
-def moto_tables(moto_engine: Engine) -> Iterator[Tables]:
-    """Tables of one test: moto copies all that it holds for every transaction."""
-    with moto_engine.tables() as tables:
-        yield tables
 
 
 Act = Callable[[Scribe, Caller], Refusal | None]

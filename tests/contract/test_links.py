@@ -1,9 +1,7 @@
-"""Links to go on elsewhere: each works once, for who may use the session, and leaves no secret."""
+"""Links as they are stored: each works once, for who may use the session."""
 
 from __future__ import annotations
 
-import base64
-import os
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,11 +11,6 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import (
-    ClientMismatch,
-    Expired,
-    Finalized,
-    LinkGone,
-    NotFound,
     StoreUnavailable,
 )
 from chalicelib.sessions import ids
@@ -25,13 +18,11 @@ from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.links import Link, LinkRefused, Redemption
 from chalicelib.sessions.model import Session
 from chalicelib.sessions.write import Ownership
-from tests.contract.conftest import Backend, api_on
-from tests.support.api import ONE, PROJECT, Api, together
-from tests.support.clock import Clock
-from tests.support.engines import Engine, Tables
+from tests.contract.conftest import Backend
+from tests.support.api import together
+from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.scribe import HOUR, SOMEBODY, TTL, Scribe
-from tests.support.services import LINK_LIFETIME, Services, services_on
 
 PHONE = replace(SOMEBODY, clients=("a phone",))
 TABLET = replace(SOMEBODY, clients=("a tablet",))
@@ -39,13 +30,6 @@ ADA = replace(SOMEBODY, owner="ada")
 BOB = replace(PHONE, owner="bob")
 ADAS_PHONE = replace(PHONE, owner="ada")
 TO_SESSION = "/sessions/{sessionId}/"
-
-
-@pytest.fixture
-def moto_tables(moto_engine: Engine) -> Any:
-    """Tables of one test: moto copies all that it holds for every transaction."""
-    with moto_engine.tables() as tables:
-        yield tables
 
 
 class Links:
@@ -397,267 +381,3 @@ def worked(links: Links, use: Redemption) -> bool:
     except LinkRefused:
         return False
     return True
-
-
-class TestTheLinker:
-    """With real seals, on each engine."""
-
-    @pytest.fixture
-    def services(self, backend: Backend, clock: Clock) -> Services:
-        return services_on(backend.stores, clock)
-
-    def test_it_opens_the_session_elsewhere(self, services: Services) -> None:
-        one = services.start(SOMEBODY)
-        with pytest.raises(ClientMismatch):
-            services.sessions.open(one, PHONE)
-        issued = services.linker.issue(one, SOMEBODY)
-        opened = services.linker.resume(issued.token, PHONE)
-        assert opened.session_id == one
-        assert (opened.session.version, opened.session.steps) == (1, {1: {"a": 1}})
-        now = services.sessions.open(one, PHONE).session
-        assert now == replace(opened.session, clients=now.clients)
-
-    def test_a_token_tells_nothing_to_who_has_no_key(self, services: Services) -> None:
-        one = services.start(SOMEBODY)
-        token = services.linker.issue(one, SOMEBODY).token
-        data = base64.urlsafe_b64decode(token + "==")
-        assert uuid.UUID(one).bytes not in data
-        assert one.encode() not in data
-
-    def test_it_works_once(self, services: Services) -> None:
-        token = services.linker.issue(services.start(SOMEBODY), SOMEBODY).token
-        services.linker.resume(token, PHONE)
-        for caller in (PHONE, TABLET):
-            with pytest.raises(LinkGone):
-                services.linker.resume(token, caller)
-
-    def test_to_the_millisecond(self, services: Services, clock: Clock) -> None:
-        one = services.start(SOMEBODY)
-        first, second = (services.linker.issue(one, SOMEBODY) for _ in range(2))
-        clock.advance(first.expires_at - clock() - 1)
-        services.linker.resume(first.token, PHONE)
-        clock.advance(1)
-        with pytest.raises(LinkGone):
-            services.linker.resume(second.token, PHONE)
-
-    def test_never_past_its_session(self, services: Services, clock: Clock) -> None:
-        one = services.start(SOMEBODY)
-        end = services.sessions.open(one, SOMEBODY).session.expires_at
-        clock.advance(end - clock() - LINK_LIFETIME // 2)
-        assert services.linker.issue(one, SOMEBODY).expires_at == end
-        services.save(one, SOMEBODY, {})
-        assert services.linker.issue(one, SOMEBODY).expires_at == clock() + LINK_LIFETIME
-
-    @pytest.mark.parametrize("spoil", ["", "x", "other", "pad", "id", "cursor", "é", "\ud800"])
-    def test_what_is_no_link_of_ours(self, services: Services, spoil: str) -> None:
-        one = services.start(SOMEBODY)
-        token = services.linker.issue(one, SOMEBODY).token
-        spoiled = {
-            "other": token[:40] + ("A" if token[40] != "A" else "B") + token[41:],
-            "pad": token + "=",
-            "id": services.sealer.seal("id", one),
-            "cursor": services.sealer.seal("cursor", one),
-        }.get(spoil, spoil)
-        with pytest.raises(LinkGone):
-            services.linker.resume(spoiled, SOMEBODY)
-        services.linker.resume(token, PHONE)
-
-    def test_sealed_right_and_no_id(self, services: Services) -> None:
-        for text in ("", "nope", str(uuid.uuid1()), str(uuid.uuid4()).upper()):
-            with pytest.raises(LinkGone):
-                services.linker.resume(services.sealer.seal("link", text), SOMEBODY)
-
-    @pytest.mark.parametrize(
-        ("owner", "caller", "works"),
-        [
-            (ADA, ADAS_PHONE, True),
-            (ADA, BOB, False),
-            (ADA, PHONE, False),
-            (SOMEBODY, BOB, True),
-        ],
-    )
-    def test_whose_it_is(
-        self, services: Services, owner: Caller, caller: Caller, works: bool
-    ) -> None:
-        token = services.linker.issue(services.start(owner), owner).token
-        if works:
-            assert services.linker.resume(token, caller).session.version == 1
-            return
-        with pytest.raises(LinkGone):
-            services.linker.resume(token, caller)
-        assert services.linker.resume(token, owner).session.owner == owner.owner
-
-    def test_only_for_who_may_read_the_session(self, services: Services, clock: Clock) -> None:
-        mine, nobodys = services.start(ADA), services.start(SOMEBODY)
-        for caller in (BOB, SOMEBODY):
-            with pytest.raises(NotFound):
-                services.linker.issue(mine, caller)
-        with pytest.raises(ClientMismatch):
-            services.linker.issue(nobodys, PHONE)
-        clock.advance(TTL)
-        with pytest.raises(Expired):
-            services.linker.issue(nobodys, SOMEBODY)
-
-    def test_not_for_what_is_finalized(self, services: Services) -> None:
-        one = services.start(SOMEBODY, complete=True)
-        token = services.linker.issue(one, SOMEBODY).token
-        services.finalize(one, SOMEBODY)
-        with pytest.raises(Finalized):
-            services.linker.issue(one, SOMEBODY)
-        with pytest.raises(LinkGone):
-            services.linker.resume(token, SOMEBODY)
-
-    def test_the_audit_tells_of_it_without_a_secret(self, services: Services) -> None:
-        one = services.start(SOMEBODY)
-        token = services.linker.issue(one, SOMEBODY).token
-        services.linker.resume(token, PHONE)
-        with pytest.raises(LinkGone):
-            services.linker.resume(token, PHONE)
-        events = [event for event, _, _ in services.audited]
-        assert events == ["link-issued", "link-used", "link-refused"]
-        assert {key for _, _, key in services.audited} == {ids.session_key(one)}
-        assert one not in repr(services.audited)
-        assert token not in repr(services.audited)
-
-
-class TestRequests:
-    @pytest.fixture
-    def services(self, tables: Tables, clock: Clock) -> Services:
-        return services_on(tables.stores(), clock)
-
-    def test_two_to_make_one_and_two_to_use_one(self, tables: Tables, services: Services) -> None:
-        one = services.start(SOMEBODY)
-        with Faults(tables.engine.client) as faults:
-            token = services.linker.issue(one, SOMEBODY).token
-            assert faults.sent == ["GetItem", "PutItem"]
-            faults.sent.clear()
-            services.linker.resume(token, PHONE)
-            assert faults.sent == ["GetItem", "TransactWriteItems"]
-            faults.sent.clear()
-            with pytest.raises(LinkGone):
-                services.linker.resume("no link of ours", PHONE)
-            assert faults.sent == []
-
-    def test_answers_lost_on_the_way(self, tables: Tables, services: Services) -> None:
-        one = services.start(SOMEBODY)
-        with Faults(tables.engine.client) as faults:
-            faults.lose(1).let_pass(1).lose(1)
-            token = services.linker.issue(one, SOMEBODY).token
-            faults.lose(2).let_pass(1).lose(2)
-            assert services.linker.resume(token, PHONE).session_id == one
-
-    @pytest.mark.parametrize("before", [0, 1], ids=["reading the session", "using the link"])
-    @pytest.mark.parametrize("fault", ["lose", "refuse"])
-    def test_a_503_is_resolved_by_the_same_request(
-        self, tables: Tables, services: Services, before: int, fault: str
-    ) -> None:
-        """DESIGN, section 6, rule 2: the caller's own repeat must neither fail nor apply twice."""
-        one = services.start(SOMEBODY)
-        token = services.linker.issue(one, SOMEBODY).token
-        with Faults(tables.engine.client) as faults:
-            getattr(faults.let_pass(before), fault)(3)
-            with pytest.raises(StoreUnavailable):
-                services.linker.resume(token, PHONE, "a key")
-        assert services.linker.resume(token, PHONE, "a key").session_id == one
-        for caller, key in ((PHONE, "another"), (PHONE, None), (TABLET, None)):
-            with pytest.raises(LinkGone):
-                services.linker.resume(token, caller, key)
-        services.save(one, PHONE, {"b": 2})
-
-    def test_a_key_of_somebody_else_is_another(self, services: Services) -> None:
-        token = services.linker.issue(services.start(SOMEBODY), SOMEBODY).token
-        services.linker.resume(token, replace(PHONE, shown=("somebody",)), "a key")
-        with pytest.raises(LinkGone):
-            services.linker.resume(token, replace(TABLET, shown=("another",)), "a key")
-
-
-class TestSecrets:
-    """A dump of both tables opens no session and names nobody."""
-
-    @pytest.fixture
-    def api(self, tables: Tables, clock: Clock) -> Api:
-        return api_on(tables, clock)
-
-    def test_nothing_of_the_id_or_the_token_is_stored(self, api: Api, tables: Tables) -> None:
-        ada = api.as_user("ada", "harbour")
-        browser = {"user-agent": "Mozilla/5.0 (X11; Linux) Firefox/140.0"}
-        phone = {"user-agent": "Mozilla/5.0 (Android 16) Chrome/140.0"}
-        key = {"Idempotency-Key": "a key that was never guessed"}
-        secrets: list[str] = []
-        for claims in (True, False):
-            user = ada if claims else {}
-            body = {"data": PROJECT, "completedSteps": [1, 2, 3, 4]}
-            one = api.start(body, key | browser)
-            key = {"Idempotency-Key": "another key"}
-            to_session = partial(api, sessionId=one)
-            if claims:
-                claim = to_session("POST", TO_SESSION + "claim", headers=ada | browser | key)
-                assert claim.status == 200
-            used, unused = (
-                to_session("POST", TO_SESSION + "resume-links", headers=browser | user).body[
-                    "token"
-                ]
-                for _ in range(2)
-            )
-            resumed = api("POST", "/resume", {"token": used}, headers=phone | user)
-            assert (resumed.status, resumed.body["sessionId"]) == (200, one)
-            again = api("POST", "/resume", {"token": used}, headers=phone | user)
-            assert again.status == 410
-            save = to_session("PATCH", ONE, {"data": {"budget": 3}}, headers=phone | user)
-            assert save.status == 200
-            secrets += [one, used, unused]
-            self.search(tables, secrets)
-            end = to_session("POST", TO_SESSION + "finalize", headers=phone | user)
-            assert end.status == 201
-            self.search(tables, secrets)
-
-    def test_nor_of_who_it_was(self, api: Api, tables: Tables) -> None:
-        ada = api.as_user("ada.the.user", "harbour-tenant")
-        one = api.start({"flow": "schedule", "data": {"a": 1}}, ada | {"user-agent": "curl/8.1"})
-        answer = api("POST", TO_SESSION + "resume-links", sessionId=one, headers=ada)
-        assert answer.status == 201
-        stored = self.dump(tables)
-        for secret in ("ada.the.user", "harbour-tenant", "curl", "192.0.2.1", "issuer.test"):
-            assert secret not in stored
-
-    def search(self, tables: Tables, secrets: list[str]) -> None:
-        stored = self.dump(tables)
-        assert ids.session_key(secrets[0]) in stored  # or else nothing would be found
-        for secret in secrets:
-            for spelling in spellings(secret):
-                assert spelling.lower() not in stored.lower(), spelling
-
-    @staticmethod
-    def dump(tables: Tables) -> str:
-        plain = tables.engine.plain
-        found = [
-            item
-            for name in (tables.sessions, tables.records)
-            for item in plain.scan(TableName=name, ConsistentRead=True)["Items"]
-        ]
-        return repr(found)
-
-
-def spellings(secret: str) -> set[str]:
-    """Write an id, or a token, in every way that one might."""
-    texts = {secret, secret[:20], secret[-20:]}
-    raw = [secret.encode()]
-    try:
-        raw.append(uuid.UUID(secret).bytes)
-    except ValueError:
-        raw.append(base64.urlsafe_b64decode(secret + "=" * (-len(secret) % 4)))
-    else:
-        texts |= {secret.replace("-", ""), str(int(uuid.UUID(secret)))}
-    for data in raw:
-        for encode in (base64.b64encode, base64.urlsafe_b64encode, base64.b32encode):
-            texts.add(encode(data).decode().rstrip("=")[:-1])
-        texts |= {data.hex(), repr(data)[2:-1], data[::-1].hex()}
-    return texts
-
-
-def test_spellings_would_be_found() -> None:
-    one = str(uuid.UUID(bytes=os.urandom(16), version=4))
-    bare = one.replace("-", "")
-    assert {one, bare} <= spellings(one)
-    [sealed] = [base64.b64encode(uuid.UUID(one).bytes).decode()]
-    assert any(spelling in sealed for spelling in spellings(one))

@@ -92,7 +92,7 @@ def outcome(api: Api, answer: Answer, session_id: str) -> list[Any]:
 
 
 def without_limits(headers: dict[str, str]) -> dict[str, str]:
-    """Leave out what a creation tells of its address, of which other tests create as well."""
+    """Leave out what a creation tells of its address: it is not the first from there."""
     return {name: value for name, value in headers.items() if not name.startswith("RateLimit")}
 
 

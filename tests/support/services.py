@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
 
 from chalicelib.bootstrap import Parts, Stores, core_of, guard_of
 from chalicelib.flows import definitions
@@ -15,15 +18,19 @@ from chalicelib.sessions.finalizing import Finalizer, Kept
 from chalicelib.sessions.links import Linker
 from chalicelib.sessions.model import StepData
 from chalicelib.sessions.opened import Opened
-from chalicelib.sessions.owned import OwnSessions
+from chalicelib.sessions.owned import OwnSessions, Page
 from chalicelib.sessions.requests import Creation, Document, DocumentSave
 from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.write import Preconditions
 from chalicelib.settings import Settings
+from tests.support.clock import Clock
 from tests.support.engines import UNLIMITED
 from tests.support.keys import keys
 from tests.support.memory_counters import MemoryCounters
+from tests.support.scribe import SOMEBODY
 
+ADA = replace(SOMEBODY, owner="ada's digest")
+BOB = replace(SOMEBODY, owner="bob's digest")
 FLOWS = FlowRegistry.discover(definitions)
 DAY = 24 * 60 * 60 * 1000
 LINK_LIFETIME = 15 * 60 * 1000
@@ -86,3 +93,43 @@ def services_on(stores: Stores, clock: Callable[[], int]) -> Services:
         sealer=guard.sealer,
         audited=audited,
     )
+
+
+def start_many(
+    services: Services,
+    clock: Clock,
+    count: int,
+    caller: Caller = ADA,
+    *,
+    pause: int = 1,
+    **what: Any,
+) -> list[str]:
+    """Create sessions, a millisecond apart; give their ids, the oldest first."""
+    made = []
+    for _ in range(count):
+        clock.advance(pause)
+        made.append(services.start(caller, **what))
+    return made
+
+
+def pages(services: Services, limit: int, caller: Caller = ADA) -> Iterator[Page]:
+    """Turn the pages to the end."""
+    cursor: str | None = None
+    for _ in range(100):
+        page = services.own.list(caller, limit, cursor)
+        assert page.sessions or page.cursor != cursor or cursor is None
+        yield page
+        cursor = page.cursor
+        if cursor is None:
+            return
+    pytest.fail("the pages have no end")
+
+
+def everything(services: Services, limit: int = 10, caller: Caller = ADA) -> list[str]:
+    """Give the ids of all sessions of a user, as they are listed."""
+    return [one for page in pages(services, limit, caller) for one in ids_of(page)]
+
+
+def ids_of(page: Page) -> list[str]:
+    """Give the ids of a page's sessions."""
+    return [opened.session_id for opened in page.sessions]
