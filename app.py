@@ -1,5 +1,26 @@
 """The Lambda functions' entry points."""
 
-from chalicelib.bootstrap import create_app
+from typing import Any
 
-app = create_app()
+from chalice.app import CloudWatchEvent, DynamoDBEvent, Rate
+
+from chalicelib.bootstrap import create
+
+app, background = create()
+
+
+@app.on_dynamodb_record(
+    background.stream_arn,
+    batch_size=100,
+    starting_position="TRIM_HORIZON",
+    maximum_batching_window_in_seconds=1,
+)
+def process_stream(event: DynamoDBEvent) -> dict[str, Any]:
+    """Learn what happened from the sessions table's stream."""
+    return background.process_stream(event.to_dict())
+
+
+@app.schedule(Rate(background.minutes_between_sweeps, Rate.MINUTES))
+def sweep_expired_sessions(event: CloudWatchEvent) -> dict[str, Any]:
+    """Remove sessions that expired, announce those that will, and gauge the rest."""
+    return background.sweep(event.context)

@@ -12,6 +12,8 @@ _KEY_SOURCE = re.compile(r"(ssm|secretsmanager|file):\S.*")
 _URL = re.compile(
     r"https://[^\s/]+(/\S*)?|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/\S*)?"
 )
+_BUS = re.compile(r"(arn:[^:]+:events:[^:]*:[^:]*:event-bus/)?[a-zA-Z0-9_.\-/]{1,256}")
+_STREAM = re.compile(r"arn:[^:]+:dynamodb:[^:]*:[^:]*:table/[a-zA-Z0-9_.-]+/stream/\S+")
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 ANY_ORIGIN = "*"
 
@@ -44,6 +46,17 @@ class Settings:
         Names of the claims that tell the user's tenant and roles.
     resume_link_ttl
         For which a link to go on elsewhere can be used.
+    session_expiring_notice
+        How long before its expiry a session is announced as expiring; None: never.
+    event_bus
+        Name or ARN of the EventBridge bus that hears of events; None: nobody is told.
+    dead_letter_queue
+        URL of the SQS queue for what the stream function cannot process; None: Lambda deals
+        with it, as the subscription says.
+    sessions_stream_arn
+        Of the sessions table's stream; the deployment subscribes the stream function to it.
+    tracing
+        Whether requests are traced with X-Ray.
     key_source
         Where the keys of keyed hashes and of sealed ids are: ``ssm:NAME``,
         ``secretsmanager:NAME``, ``file:PATH``; None: a file that is made where there is none.
@@ -67,6 +80,11 @@ class Settings:
     jwt_tenant_claim: str = "tenant"
     jwt_roles_claim: str = "roles"
     resume_link_ttl: int = 1_800
+    session_expiring_notice: int | None = None
+    event_bus: str | None = None
+    dead_letter_queue: str | None = None
+    sessions_stream_arn: str | None = None
+    tracing: bool = False
     key_source: str | None = None
 
     @classmethod
@@ -97,6 +115,11 @@ class Settings:
             "JWT_TENANT_CLAIM": _text,
             "JWT_ROLES_CLAIM": _text,
             "RESUME_LINK_TTL": _positive,
+            "SESSION_EXPIRING_NOTICE": _positive,
+            "EVENT_BUS": _bus,
+            "DEAD_LETTER_QUEUE": _url,
+            "SESSIONS_STREAM_ARN": _stream,
+            "TRACING": _truth,
             "KEY_SOURCE": _source,
         }
         given = {name: environment.get(name, "").strip() for name in readers}
@@ -140,6 +163,18 @@ def _list(_: str, value: str) -> tuple[str, ...]:
 def _url(name: str, value: str) -> str:
     if not _URL.fullmatch(value):
         raise _refuse(name, value, "an https URL (http on this machine alone)")
+    return value
+
+
+def _bus(name: str, value: str) -> str:
+    if not _BUS.fullmatch(value):
+        raise _refuse(name, value, "the name or the ARN of an event bus")
+    return value
+
+
+def _stream(name: str, value: str) -> str:
+    if not _STREAM.fullmatch(value):
+        raise _refuse(name, value, "the ARN of a table's stream")
     return value
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_HINT = 6
+"""Characters of the keyed hash of a kind of client: enough to tell a session's few apart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
@@ -31,3 +34,8 @@ class Caller:
     addresses: tuple[str, ...] = ("",)
     shown: tuple[str, ...] = ()
     request_id: str = ""
+
+    @property
+    def mark(self) -> str:
+        """What a session notes of whoever wrote last: a user or not, and a hint at the client."""
+        return ("u" if self.owner else "a") + self.clients[0][:_HINT]

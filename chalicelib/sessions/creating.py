@@ -106,6 +106,7 @@ class Creator:
             sealed_id=None if caller.owner is None else self._seal(session_id),
             clients=frozenset(caller.clients[:1]),
             address=caller.addresses[0],
+            writer=caller.mark,
         )
 
     def _new(self, session_id: str, flow: Flow, change: Change, mutation: str) -> Session:
@@ -124,6 +125,7 @@ class Creator:
             current_step=change.current_step or 1,
             claimed=change.claim,
             holding=change.holding,
+            reached=change.claim | {change.current_step or 1},
             steps=kept,
             field_versions={step: dict.fromkeys(kept[step], 1) for step in kept},
             created_at=now,

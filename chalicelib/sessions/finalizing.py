@@ -70,7 +70,9 @@ class Finalizer:
             removal = self._sessions.removal(opened.session.key, caller, preconditions)
             record = self._record(opened, removal)
             try:
-                self._store.finalize(removal, opened.session.version, record, _event(record))
+                self._store.finalize(
+                    removal, opened.session.version, record, _event(record, opened.session)
+                )
             except Refused as refused:
                 if not self._made(opened, removal, record, refused.session):
                     continue
@@ -138,12 +140,14 @@ def _with_claim(report: StepReport, session: Session) -> StepReport:
     return StepReport(report.step, report.name, (error,))
 
 
-def _event(record: Record) -> Event:
+def _event(record: Record, session: Session) -> Event:
     return Event(
         event_id=record.record_id,
         kind="session.finalized",
         at=record.finalized_at,
         flow=record.flow,
         flow_version=record.flow_version,
+        version=record.session_version,
+        step=session.current_step,
         record_id=record.record_id,
     )

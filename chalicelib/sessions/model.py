@@ -44,6 +44,8 @@ class Session:
         ``{step: {field: value}}``, an entry for every step.
     field_versions
         ``{step: {field: version}}``: when each field was last written or removed.
+    reached
+        Steps that were current, or claimed complete, at some time.
     cleared
         ``{step: version}``: when a step was last cleared.
     deadline
@@ -60,6 +62,10 @@ class Session:
         Keyed hashes of the kinds of client that an anonymous session answers.
     address
         Keyed hash of the network address that it was created from.
+    writer
+        Who wrote last, as ``callers.Caller.mark`` tells it.
+    announced
+        The expiry that was announced as coming; 0: none.
     """
 
     key: str
@@ -70,6 +76,7 @@ class Session:
     current_step: int = 1
     claimed: frozenset[int] = frozenset()
     holding: frozenset[int] = frozenset()
+    reached: frozenset[int] = frozenset()
     steps: Mapping[int, StepData] = field(default_factory=dict)
     field_versions: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     cleared: Mapping[int, int] = field(default_factory=dict)
@@ -84,12 +91,19 @@ class Session:
     sealed_id: str | None = None
     clients: frozenset[str] = frozenset()
     address: str = ""
+    writer: str = ""
+    announced: int = 0
 
     def expired(self, now: int) -> bool:
         """Whether the session's time is up: from ``expires_at`` on, to the millisecond."""
         return self.status is Status.EXPIRED or (
             self.status is Status.ACTIVE and now >= self.expires_at
         )
+
+    @property
+    def furthest(self) -> int:
+        """The last step that it ever came to; it never falls."""
+        return max(self.reached | self.claimed | {self.current_step})
 
     def field_version(self, step: int, name: str) -> int:
         """Tell at which version a field was last written, removed or cleared; 0: never."""

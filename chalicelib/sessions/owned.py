@@ -82,11 +82,13 @@ class OwnerStore(Protocol):
     def get_all(self, keys: Iterable[str]) -> dict[str, Session]:
         """Read sessions, as the last finished write left them, by key."""
 
-    def erase(self, owner: str, until: Callable[[], bool]) -> Erased:
+    def erase(self, owner: str, now: int, until: Callable[[], bool]) -> Erased:
         """Remove everything that is kept by this owner, or as much as there is time for.
 
         Parameters
         ----------
+        now
+            When its sessions count as deleted.
         until
             Tells whether the time is up.
         """
@@ -186,7 +188,7 @@ class OwnSessions:
 
     def erase(self, caller: Caller, until: Callable[[], bool]) -> Erased:
         """Remove everything that is kept about the caller."""
-        erased = self._store.erase(_owner(caller), until)
+        erased = self._store.erase(_owner(caller), self._clock(), until)
         self._audit("erased", caller)
         return erased
 

@@ -66,7 +66,16 @@ class Event:
     event_id
         By which a receiver knows a second delivery.
     kind
-        For example ``session.finalized``.
+        ``session.finalized``, ``session.expired`` (which tells of the abandoning too) or
+        ``session.expiring``.
+    at
+        When it was finalized, or when it expired or will expire.
+    version
+        The session's: a later event of the same session has a higher one, or the same.
+    step
+        Where the person was.
+    record_id
+        What the session became, if it was finalized.
     """
 
     event_id: str
@@ -74,7 +83,9 @@ class Event:
     at: int
     flow: str
     flow_version: int
-    record_id: str
+    version: int
+    step: int
+    record_id: str | None = None
 
 
 class SessionStore(Protocol):
@@ -115,6 +126,3 @@ class SessionStore(Protocol):
 
     def get_record(self, record_id: str) -> Record | None:
         """Read a record."""
-
-    def ping(self) -> None:
-        """Do the cheapest thing that shows that the engine answers."""

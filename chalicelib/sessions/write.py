@@ -293,6 +293,7 @@ def apply(session: Session, write: Write) -> Session:
         current_step=change.current_step or session.current_step,
         claimed=(session.claimed | change.claim) - emptied,
         holding=(session.holding | change.holding) - emptied,
+        reached=session.reached | reached(change),
         steps=steps,
         field_versions=versions,
         cleared=cleared,
@@ -300,4 +301,10 @@ def apply(session: Session, write: Write) -> Session:
         expires_at=write.expires_at,
         mutations=(*session.mutations, write.mutation)[-REMEMBERED_MUTATIONS:],
         remembered=remembered,
+        writer=write.caller.mark,
     )
+
+
+def reached(change: Change) -> frozenset[int]:
+    """List the steps that a change comes to."""
+    return change.claim | ({change.current_step} if change.current_step else frozenset())

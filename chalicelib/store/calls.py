@@ -119,6 +119,8 @@ class Calls:
         Gives a number from 0 to 1.
     monotonic
         Seconds on a clock that only goes forward.
+    observe
+        Hears the milliseconds of every try that was answered, a refusal being an answer.
     """
 
     def __init__(
@@ -128,11 +130,13 @@ class Calls:
         pause: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Callable[[float], None] | None = None,
     ) -> None:
         self._client = client
         self._pause = pause
         self._jitter = jitter
         self._monotonic = monotonic
+        self._observe = observe
 
     def __call__(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Call ``operation``, a method of the client.
@@ -177,16 +181,24 @@ class Calls:
 
     def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         calls = _trace.get()
+        if calls is not None:
+            arguments = {**arguments, "ReturnConsumedCapacity": "TOTAL"}
         method = getattr(self._client, operation)
-        if calls is None:
-            return method(**arguments)  # type: ignore[no-any-return]
+        answer: dict[str, Any] = {}
+        answered = False
         started = time.perf_counter()
-        units = None
         try:
-            answer: dict[str, Any] = method(**arguments, ReturnConsumedCapacity="TOTAL")
-            units = _units(answer.get("ConsumedCapacity"))
+            answer = method(**arguments)
+            answered = True
+        except ClientError:
+            answered = True
+            raise
         finally:
-            calls.append(Call(operation, (time.perf_counter() - started) * 1000, units))
+            ms = (time.perf_counter() - started) * 1000
+            if answered and self._observe is not None:
+                self._observe(ms)
+            if calls is not None:
+                calls.append(Call(operation, ms, _units(answer.get("ConsumedCapacity"))))
         return answer
 
 

@@ -21,6 +21,7 @@ from chalicelib.sessions.write import (
     Preconditions,
     Removal,
     Write,
+    reached,
 )
 from chalicelib.store import items, keys
 from chalicelib.store.items import STATUS, field_name, number, step_name, text
@@ -34,7 +35,7 @@ _NEW_MUTATION = " AND ".join(
     ["NOT contains(m,:y)", *(f"m[{index}]<:y" for index in range(OUT_OF_ORDER))]
 )
 
-_DATA = ("d", "f", "k", "c", "h", "b", "i", "q", "cu", "ca")
+_DATA = ("d", "f", "k", "c", "h", "l", "b", "i", "q", "cu", "ca", "p", "en")
 """Attributes that a tombstone does without, but for those it sets itself."""
 
 
@@ -119,6 +120,7 @@ def write_arguments(write: Write) -> Arguments:
     _require_preconditions(update, write.preconditions)
     _raise_version(update)
     _extend(update, write)
+    update.set("p", update.value("by", text(write.caller.mark)))
     _remember_mutation(update)
     if write.preconditions.idempotency is not None:
         _remember_key(update, write.preconditions.idempotency)
@@ -182,6 +184,8 @@ def replacement_arguments(session: Session, mutation: str, now: int) -> Argument
     _set_expiry(update, session.key, session.expires_at)
     _set_numbers(update, "c", session.claimed)
     _set_numbers(update, "h", session.holding)
+    _set_numbers(update, "l", session.reached)
+    update.set("p", update.value("by", text(session.writer)))
     if session.owner is not None:
         _set_owner(update, Ownership(session.owner, session.sealed_id or ""), now)
     _remember_mutation(update)
@@ -308,6 +312,8 @@ def _change(update: Expression, write: Write) -> None:
         update.set("n", update.value("c", number(change.current_step)))
     if change.claim:
         update.add("c", update.value("cs", items.numbers(change.claim)))
+    if reached(change):
+        update.add("l", update.value("ls", items.numbers(reached(change))))
     if change.holding:
         update.add("h", update.value("hs", items.numbers(change.holding)))
     if change.clear is not None:

@@ -8,6 +8,7 @@ Attributes of a session's item (names are short because every write pays for the
 ``v``      N     version
 ``n``      N     current step
 ``c``      NS    steps claimed complete; absent: none
+``l``      NS    steps that were current or claimed at some time
 ``h``      NS    open steps that hold an object; absent: none
 ``d``      M     ``{s1: {field: S}}``: each value as its JSON text
 ``f``      M     ``{s1: {field: N}}``: each field's version, of removed fields too
@@ -27,6 +28,8 @@ Attributes of a session's item (names are short because every write pays for the
 ``q``      S     the session's id, sealed, for its owner
 ``cu``     SS    keyed hashes of the kinds of client that an anonymous session answers
 ``ca``     S     keyed hash of the address that created the session
+``p``      S     who wrote last: u(ser) or a(nybody), and a hint at the kind of client
+``en``     N     the expiry that was announced as coming
 =========  ====  ======================================================================
 
 Values are kept as JSON text, not as DynamoDB's own types: 1.0 stays 1.0, an empty name and
@@ -160,6 +163,7 @@ def session_item(session: Session, mutation: str) -> Item:
         "i": remembered(),
         "m": mutations(mutation),
         "ca": text(session.address),
+        "p": text(session.writer),
     }
     if session.clients:
         item["cu"] = {"SS": sorted(session.clients)}
@@ -171,6 +175,8 @@ def session_item(session: Session, mutation: str) -> Item:
         item["c"] = numbers(session.claimed)
     if session.holding:
         item["h"] = numbers(session.holding)
+    if session.reached:
+        item["l"] = numbers(session.reached)
     return item
 
 
@@ -186,6 +192,7 @@ def session_of(item: Item) -> Session:
         current_step=int(item["n"]["N"]),
         claimed=_number_set(item, "c"),
         holding=_number_set(item, "h"),
+        reached=_number_set(item, "l"),
         steps=_steps_of(item),
         field_versions=_versions_of(item),
         cleared={int(step[1:]): int(v["N"]) for step, v in item.get("k", _EMPTY_MAP)["M"].items()},
@@ -200,6 +207,8 @@ def session_of(item: Item) -> Session:
         sealed_id=_text_of(item, "q"),
         clients=frozenset(item["cu"]["SS"]) if "cu" in item else frozenset(),
         address=_text_of(item, "ca") or "",
+        writer=_text_of(item, "p") or "",
+        announced=int(item["en"]["N"]) if "en" in item else 0,
     )
 
 
@@ -298,11 +307,51 @@ def record_of(item: Item) -> Record:
 
 def outbox_item(session_key: str, event: Event) -> Item:
     """Write an event that waits for delivery."""
-    return {
+    item: Item = {
         **keys.outbox(session_key, event.event_id),
         "kind": text(event.kind),
         "at": number(event.at),
         "w": flow_tag(event.flow, event.flow_version),
-        "r": text(event.record_id),
+        "v": number(event.version),
+        "n": number(event.step),
         "ttl": ttl(event.at + OUTBOX_TTL),
     }
+    if event.record_id is not None:
+        item["r"] = text(event.record_id)
+    return item
+
+
+def event_of(item: Item) -> Event:
+    """Read an event that waits for delivery."""
+    flow, _, flow_version = item["w"]["S"].rpartition("@")
+    return Event(
+        event_id=item["sk"]["S"].removeprefix(keys.OUTBOX),
+        kind=item["kind"]["S"],
+        at=int(item["at"]["N"]),
+        flow=flow,
+        flow_version=int(flow_version),
+        version=int(item["v"]["N"]) if "v" in item else 0,
+        step=int(item["n"]["N"]) if "n" in item else 0,
+        record_id=_text_of(item, "r"),
+    )
+
+
+def tombstone_item(session: Session, until: int) -> Item:
+    """Write what remains of a session that expired and was deleted."""
+    item = {
+        **keys.session(session.key),
+        "w": flow_tag(session.flow, session.flow_version),
+        "st": text(STATUS[session.status]),
+        "v": number(session.version),
+        "n": number(session.current_step),
+        "t": number(session.created_at),
+        "u": number(session.last_activity),
+        "e": number(session.expires_at),
+        "x": number(session.deadline),
+        "m": mutations(),
+        "ttl": ttl(until),
+    }
+    if session.owner is not None:
+        item["o"] = item["g"] = text(session.owner)
+        item["j"] = text(keys.ENDED)
+    return item

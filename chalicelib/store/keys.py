@@ -7,17 +7,22 @@ partition key ``pk``        sort ``sk``  item                                   
 ==========================  ===========  ============================================  =======
 ``S#<digest of the id>``    ``S``        a session, or the tombstone of one            expiry
 ``S#<digest of the id>``    ``L#<...>``  a link to go on elsewhere, by its digest      its own
+``S#<digest of the id>``    ``H#<...>``  some of its edits, and what was entered of it   its own
 ``S#<digest of the id>``    ``O#<id>``   an event waiting for delivery (outbox)        30 days
 ``I#<digest>``              ``I``        a creation with an Idempotency-Key            24 h
 ``U#<owner's digest>``      any          what a user has selected                      none
 ``Q#<counter>``             ``Q``        attempts in one window, see ``counters.py``    6 min
-``HEALTH``                  ``HEALTH``   never written; what the health check reads    none
+``HEALTH``                  ``HEALTH``   gauges: what the health check reads           none
+``SWEEP``                   ``SWEEP``    how far the sweep has come                    none
 ==========================  ===========  ============================================  =======
 
 Records table (no TTL)
 
 ==========================  ===========  ============================================
 ``R#<record id>``           ``R``        a record
+``A#<flow>``                ``<day>#0``  counts of a flow on one day, in several lanes
+``A#<flow>``                ``<day>#t``  times from creation to finalizing, likewise
+``A#<flow>``                ``total#0``  how many were created and ended, ever, likewise
 ==========================  ===========  ============================================
 
 Index ``expiry`` of the sessions table: hash key ``b`` (see ``expiry_bucket``), keys only. The
@@ -33,8 +38,6 @@ keys only.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 Key = dict[str, dict[str, str]]
 
 LINK = "L#"
@@ -42,13 +45,25 @@ HISTORY = "H#"
 OUTBOX = "O#"
 """How the sort keys of a session's companions begin."""
 
+TOTAL = "total#"
+"""How the sort keys of totals begin."""
+
 ENDED = "x"
 """Range key of the index ``owner`` on a tombstone."""
+
+WINDOW = 8
+"""Versions of a session whose edits and marks share one item. A version's edit names at most
+100 fields of 255 bytes: eight of them stay far below the 400 KB of an item."""
+
+LANES = 8
+"""Items over which the counts of one day are spread: batches that are processed at one moment
+seldom meet in one of them."""
 
 SHARDS = 8
 """Partitions over which the sessions that expire in one hour are spread."""
 
-_HOUR = 3_600_000
+HOUR = 3_600_000
+"""Milliseconds; how wide a bucket of the index ``expiry`` is."""
 
 
 def session(key: str) -> Key:
@@ -86,7 +101,35 @@ def counter(name: str) -> Key:
     return _key(f"Q#{name}", "Q")
 
 
+def history(session_key: str, version: int) -> Key:
+    """Key of the item that holds a version's edit and its mark."""
+    return _key(f"S#{session_key}", f"{HISTORY}{version // WINDOW:09}")
+
+
+def counts(flow: str, day: str, lane: int) -> Key:
+    """Key of one lane of a day's counts."""
+    return _key(f"A#{flow}", f"{day}#{lane}")
+
+
+def times(flow: str, day: str, lane: int) -> Key:
+    """Key of one lane of a day's times from creation to finalizing."""
+    return _key(f"A#{flow}", f"{day}#t{lane}")
+
+
+def totals(flow: str, lane: int) -> Key:
+    """Key of one lane of what was ever counted of a flow."""
+    return _key(f"A#{flow}", f"{TOTAL}{lane}")
+
+
+def lane(session_key: str) -> int:
+    """Choose a lane."""
+    return ord(session_key[0]) % LANES
+
+
 HEALTH: Key = {"pk": {"S": "HEALTH"}, "sk": {"S": "HEALTH"}}
+
+
+SWEEP: Key = {"pk": {"S": "SWEEP"}, "sk": {"S": "SWEEP"}}
 
 
 def place(since: int) -> str:
@@ -95,9 +138,16 @@ def place(since: int) -> str:
 
 
 def expiry_bucket(key: str, expires_at: int) -> str:
-    """Name the hour in which a session expires and the session's shard: 2026-11-21T05#3."""
-    hour = datetime.fromtimestamp(expires_at // _HOUR * 3600, UTC)
-    return f"{hour:%Y-%m-%dT%H}#{ord(key[0]) % SHARDS}"
+    """Name the hour in which a session expires and the session's shard."""
+    return bucket(expires_at // HOUR, ord(key[0]) % SHARDS)
+
+
+def bucket(hour: int, shard: int) -> str:
+    """Name a bucket, as in 498678#3; ``hour`` counts from the epoch.
+
+    Every key that the sweep reads carries it, and every session: it is as short as it can be.
+    """
+    return f"{hour}#{shard}"
 
 
 def _key(partition: str, sort: str) -> Key:

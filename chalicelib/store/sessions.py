@@ -109,10 +109,6 @@ class DynamoSessionStore:
         )
         return items.record_of(answer["Item"]) if "Item" in answer else None
 
-    def ping(self) -> None:
-        """Read an item that does not exist: half a unit."""
-        self._call("get_item", TableName=self._sessions, Key=keys.HEALTH)
-
     def _update(self, key: str, arguments: dict[str, Any]) -> Session:
         try:
             answer = self._call(

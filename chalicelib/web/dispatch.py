@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from chalice.app import Response
@@ -19,7 +20,7 @@ from chalicelib.errors import (
     Unauthenticated,
 )
 from chalicelib.exact_json import dumps
-from chalicelib.observability import Log
+from chalicelib.observability import Log, Metrics, Span
 from chalicelib.security.identity import Identity
 from chalicelib.sessions.callers import Caller
 from chalicelib.web.cors import Cors
@@ -47,6 +48,13 @@ _UNTOLD = frozenset({401, 403, 404, 410, 429})
 Stop = Callable[[], list[dict[str, Any]]]
 """Ends the collecting of a request's calls to the store, and gives them."""
 
+_FAULT = 500
+"""Statuses from here are ours to answer for."""
+
+
+def _nobody(_: int) -> None:
+    """Hear nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
@@ -64,6 +72,12 @@ class Dispatcher:
         Tells who is asking.
     missed
         Counts a lookup of what is not there, or raises TooManyAttempts.
+    metrics
+        Count what was answered; no metric has a route, or there would be one for each of them.
+    seen
+        Hears the status of every answer, but for those to preflights and in the gateway's place.
+    span
+        Traces the work on a request; None: nothing is traced.
     """
 
     cors: Cors
@@ -73,6 +87,9 @@ class Dispatcher:
     cold: Callable[[], bool]
     identify: Callable[..., Identity]
     missed: Callable[[Caller], object]
+    metrics: Metrics
+    seen: Callable[[int], None] = _nobody
+    span: Callable[..., AbstractContextManager[Span]] | None = None
 
     def run(
         self,
@@ -87,7 +104,9 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 (Chalice would log it whole, path and all)
             request = Request.of(event)
             self.log.failure(error, route=request.route, request_id=request.request_id)
-            return self._response(problem(Exception(), request.request_id), request)
+            reply = problem(Exception(), request.request_id)
+            self._count(reply.status)
+            return self._response(reply, request)
 
     def _answer(
         self, handler: Handler, event: Event, audience: Audience, roles: frozenset[str]
@@ -96,8 +115,14 @@ class Dispatcher:
         cold = self.cold()
         request = Request.of(event)
         stop = self._start_trace(request)
+        serve = partial(self._serve, handler, request, audience, roles)
         with self.limit():
-            reply = self._reply(request, lambda: self._serve(handler, request, audience, roles))
+            if self.span is None:
+                reply = self._reply(request, serve)
+            else:
+                with self.span("request", route=request.route, coldStart=cold) as span:
+                    reply = self._reply(request, serve)
+                    span.annotate(status=reply.status)
         took = round((time.perf_counter() - started) * 1000, 3)
         if stop is not None:
             facts = {"requestId": request.request_id, "coldStart": cold, "handlerMs": took}
@@ -113,7 +138,12 @@ class Dispatcher:
             request_id=request.request_id,
             cold_start=cold,
         )
-        return self._response(reply, request)
+        response = self._response(reply, request)
+        self.metrics.add("RequestLatency", took, "Milliseconds")
+        if cold:
+            self.metrics.add("ColdStarts")
+        self._count(reply.status, urgent=cold)
+        return response
 
     def preflight(self, event: Event, methods: Collection[str]) -> Response:
         """Answer OPTIONS."""
@@ -129,6 +159,13 @@ class Dispatcher:
             problem(error, request.request_id), request
         ).to_dict()
         return answer
+
+    def _count(self, status: int, *, urgent: bool = False) -> None:
+        self.seen(status)
+        if status >= _FAULT:
+            self.metrics.add("ServerErrors")
+            urgent = True
+        self.metrics.flush_if_due(urgent=urgent)
 
     def _start_trace(self, request: Request) -> Stop | None:
         wanted = request.headers.get("x-debug", "").lower() == "true"

@@ -57,6 +57,18 @@ _QUERY: Mapping[str, Mapping[str, Any]] = {
         "description": "Entries of one page.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 50, "default": 20},
     },
+    "flow": {
+        "description": "Its name; without it, DEFAULT_FLOW.",
+        "schema": {"type": "string"},
+    },
+    "from": {
+        "description": "The first day, in UTC; without it, 29 days before the last.",
+        "schema": {"type": "string", "format": "date"},
+    },
+    "to": {
+        "description": "The last day, in UTC; without it, today.",
+        "schema": {"type": "string", "format": "date"},
+    },
     "cursor": {
         "description": "Of the page before; without it, the first.",
         "schema": {"type": "string"},

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib import errors
+from chalicelib.sessions.times import iso
 from chalicelib.web import render
 from chalicelib.web.reply import PROBLEM, Reply
-from chalicelib.web.times import iso
 
 TYPE_PREFIX = "urn:stepwell:problem:"
 

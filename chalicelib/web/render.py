@@ -8,12 +8,15 @@ from typing import Any
 
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.validation import FieldError, StepReport
+from chalicelib.ops.analytics import Funnel
+from chalicelib.ops.health import Report
 from chalicelib.sessions.document import document, union
+from chalicelib.sessions.history import Edit, Names, Page
 from chalicelib.sessions.model import Record, Status
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import Progress, StepView, completed_steps
 from chalicelib.sessions.requests import ANY_DOCUMENT
-from chalicelib.web.times import iso
+from chalicelib.sessions.times import iso
 
 View = dict[str, Any]
 
@@ -145,3 +148,72 @@ def flow(flow: Flow, ttl_seconds: int) -> View:
             for number, it in enumerate(flow.steps, start=1)
         ],
     }
+
+
+_MB = 1024 * 1024
+
+
+def health(report: Report) -> View:
+    """Show what a health check found."""
+    status = "healthy" if report.healthy else "unhealthy"
+    gauges, memory = report.gauges, report.memory
+    return {
+        "status": status,
+        "store": {"status": status, "latencyMs": report.latency},
+        "activeSessions": gauges and {"count": sum(gauges.active.values()), "at": iso(gauges.at)},
+        "memory": {
+            "usedMb": round(memory.used / _MB, 1),
+            "limitMb": None if memory.limit is None else round(memory.limit / _MB, 1),
+        },
+        "errorRate": report.error_rate,
+        "checkedAt": iso(report.at),
+    }
+
+
+def funnel(funnel: Funnel) -> View:
+    """Show a funnel."""
+    return {
+        "flow": funnel.flow.name,
+        "from": funnel.first,
+        "to": funnel.last,
+        "totals": {kind.value: count for kind, count in funnel.totals.items()},
+        "days": [
+            {"date": day, **{kind.value: count for kind, count in counts.items()}}
+            for day, counts in funnel.days.items()
+        ],
+        "steps": [
+            {
+                "step": it.step,
+                "name": it.name,
+                **{kind.value: count for kind, count in it.counts.items()},
+            }
+            for it in funnel.steps
+        ],
+        "conversion": funnel.conversion,
+        "medianSecondsToFinish": funnel.median_seconds,
+    }
+
+
+def history(page: Page) -> View:
+    """Show a page of a session's history."""
+    return {
+        "history": [_edit(edit) for edit in page.edits],
+        "cursor": None if page.before is None else str(page.before),
+    }
+
+
+def _edit(edit: Edit) -> View:
+    return {
+        "version": edit.version,
+        "at": iso(edit.at),
+        "by": {"kind": "user" if edit.by_user else "anonymous", "client": edit.client},
+        "fields": _fields(edit.fields),
+        "removed": _fields(edit.removed),
+        "clearedSteps": list(edit.cleared),
+        "completedSteps": list(edit.completed),
+        "unnamedFields": edit.unnamed,
+    }
+
+
+def _fields(names: Names) -> list[View]:
+    return [{"step": step, "field": name} for step, name in names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import UUID4, BaseModel, ConfigDict, Field
@@ -13,6 +13,7 @@ Document = Annotated[
     dict[str, Any], Field(description="Fields of the session's document; null removes a field.")
 ]
 Instant = Annotated[datetime, Field(description="ISO 8601, UTC, milliseconds.")]
+CalendarDay = Annotated[date, Field(description="A day in UTC.")]
 
 
 class RequestBody(BaseModel):
@@ -233,12 +234,106 @@ class StoreHealth(Answer):
     latencyMs: float
 
 
+class ActiveSessions(Answer):
+    """Active sessions, as of the last sweep."""
+
+    count: int
+    at: Instant
+
+
+class MemoryView(Answer):
+    """Memory of the process that answers."""
+
+    usedMb: float
+    limitMb: float | None
+
+
 class HealthView(Answer):
     """The service's health."""
 
     status: Literal["healthy", "unhealthy"]
     store: StoreHealth
+    activeSessions: ActiveSessions | None = Field(description="null: not counted yet.")
+    memory: MemoryView
+    errorRate: float = Field(
+        ge=0,
+        le=1,
+        description="Share of answers with status 500 and above, of this process, in 5 minutes.",
+    )
     checkedAt: Instant
+
+
+class DayCounts(Answer):
+    """What happened to sessions."""
+
+    created: int
+    finalized: int
+    deleted: int
+    expired: int
+
+
+class DayView(DayCounts):
+    """What happened to sessions on one day, in UTC."""
+
+    date: CalendarDay
+
+
+class StepFunnelView(Answer):
+    """One step: how many sessions came that far, and what became of them there."""
+
+    step: int
+    name: str
+    reached: int = Field(description="Sessions that came to this step, or past it.")
+    completed: int = Field(description="Sessions of which it was reported as complete.")
+    abandoned: int = Field(description="Sessions that expired unfinished and were here.")
+    errors: int = Field(description="Errors in its fields that saves were answered with.")
+
+
+class FunnelView(Answer):
+    """The funnel of a flow, over days in UTC."""
+
+    flow: str
+    from_: CalendarDay = Field(alias="from")
+    to: CalendarDay
+    totals: DayCounts
+    days: list[DayView]
+    steps: list[StepFunnelView]
+    conversion: float | None = Field(description="Finalized by created; null: none created.")
+    medianSecondsToFinish: float | None = Field(description="null: none finalized.")
+
+
+class WriterView(Answer):
+    """Who wrote."""
+
+    kind: Literal["user", "anonymous"]
+    client: str = Field(description="The same for the same kind of client, and nothing else.")
+
+
+class FieldRef(Answer):
+    """A field."""
+
+    step: int
+    field: str
+
+
+class EditView(Answer):
+    """One write to a session: names, never values."""
+
+    version: int
+    at: Instant
+    by: WriterView
+    fields: list[FieldRef]
+    removed: list[FieldRef]
+    clearedSteps: list[int]
+    completedSteps: list[int] = Field(description="Claimed complete by this write.")
+    unnamedFields: int = Field(description="Further fields that were written: 100 are named.")
+
+
+class HistoryView(Answer):
+    """Some of a session's history, newest first."""
+
+    history: list[EditView]
+    cursor: str | None = Field(description="For the next page; null: this is the last.")
 
 
 class OpenapiView(BaseModel):

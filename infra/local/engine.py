@@ -26,6 +26,9 @@ _STACK_BYTES: Final = 64 * 1024 * 1024
 
 _HOST: Final = "127.0.0.1"
 
+# As many as readers may hold at a time, and many more.
+_ITERATORS: Final = 100
+
 WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -72,6 +75,15 @@ class EmbeddedDynamoDB:
         self._worker.close()
 
 
+def _forget_iterators() -> None:
+    """Drop shard iterators that nobody uses any more; moto keeps each, and each poll makes one."""
+    for account in get_backend("dynamodbstreams").values():
+        for backend in account.values():
+            iterators = backend.shard_iterators
+            while len(iterators) > _ITERATORS:
+                del iterators[next(iter(iterators))]
+
+
 class _OneAtATime:
     """A WSGI application whose calls all run in one thread, one after the other.
 
@@ -96,7 +108,9 @@ class _OneAtATime:
         return self._thread.submit(self._run, environ, start_response).result()
 
     def _run(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        return list(self._application(environ, start_response))
+        answer = list(self._application(environ, start_response))
+        _forget_iterators()
+        return answer
 
     def close(self) -> None:
         self._thread.shutdown(wait=True)

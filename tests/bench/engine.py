@@ -13,7 +13,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from chalicelib.bootstrap import Parts, build, clock
-from chalicelib.observability import SERVICE, Log
+from chalicelib.observability import SERVICE, Log, Metrics
 from chalicelib.settings import Settings
 from chalicelib.store.client import dynamodb_client
 from infra.tables import create_tables
@@ -55,7 +55,7 @@ class Engine:
         clock: Callable[[], int] = clock,
         **changed: Any,
     ) -> Api:
-        """Build an application on the engine; its log lines are written, and thrown away.
+        """Build an application on the engine; log lines and metrics are written, and thrown away.
 
         ``client``: in place of the one whose requests are counted. ``changed``: settings.
         """
@@ -70,6 +70,7 @@ class Engine:
             tokens=issuer.verifier(),
             clock=clock,
             log=log,
+            metrics=Metrics(clock, io.StringIO()),
         )
         return Api(build(parts), issuer, {"X-Debug": "true"})
 

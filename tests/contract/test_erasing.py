@@ -198,7 +198,7 @@ class TestErasing:
         services = services_on(museum.tables.stores(), museum.clock)
         with Faults(museum.tables.engine.client) as faults:
             services.own.erase(ADA, never)
-        assert set(faults.sent) == {"Query", "BatchWriteItem"}
+        assert set(faults.sent) == {"Query", "UpdateItem", "BatchWriteItem"}
 
     @pytest.mark.parametrize("count", [26, 110])
     def test_more_than_one_batch(self, museum: Museum, count: int) -> None:

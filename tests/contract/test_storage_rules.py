@@ -180,9 +180,13 @@ class TestRule3NoScan:
             for method in methods:
                 body: Any = {} if method in ("POST", "PUT", "PATCH") else None
                 api(method, route, body, headers=user, **params)
-            one_each = {"PutItem", "GetItem", "UpdateItem", "TransactWriteItems"}
-            own = {"Query", "BatchGetItem", "BatchWriteItem"}
-            assert set(faults.sent) <= (own if route.startswith("/me/") else one_each), route
+            allowed = {"PutItem", "GetItem", "UpdateItem", "TransactWriteItems"}
+            if route.startswith("/me/"):
+                allowed = {"Query", "BatchGetItem", "UpdateItem", "BatchWriteItem"}
+            elif route.endswith("/history"):
+                # The session is gone by now: a lookup of nothing is counted.
+                allowed = {"GetItem", "Query", "UpdateItem"}
+            assert set(faults.sent) <= allowed, route
         faults.sent.clear()
 
 
@@ -402,6 +406,6 @@ def pauses_at_most(jitter: float = 1.0) -> list[float]:
         calls = Calls(client, pause=pauses.append, jitter=lambda: jitter, monotonic=lambda: 0.0)
         store = DynamoSessionStore(calls, sessions="sessions", records="records")
         with pytest.raises(StoreUnavailable):
-            store.ping()
+            store.get("any")
         client.close()
     return pauses

@@ -48,9 +48,6 @@ class TestCreating:
             scribe.store.create(scribe.session({1: ADA}), mutation)
         assert scribe.get() == replace(scribe.session({1: ADA}), mutations=(mutation,))
 
-    def test_it_answers(self, scribe: Scribe) -> None:
-        scribe.store.ping()
-
 
 class TestCreatingWithAnIdempotencyKey:
     def test_the_same_creation_sent_twice_is_one(self, scribe: Scribe) -> None:

@@ -16,7 +16,7 @@ import httpx
 from aws_lambda_powertools import Logger
 
 from chalicelib.bootstrap import Parts, build, clock
-from chalicelib.observability import Log
+from chalicelib.observability import Log, Metrics
 from chalicelib.security.sealing import Sealer
 from infra.local.application import from_chalice
 from infra.local.server import LocalServer
@@ -63,7 +63,7 @@ class Api(httpx.Client):
     """A client of one running application.
 
     ``clock`` is the application's; ``routes`` its resources with their methods; ``log`` what
-    it has written; ``issuer`` whose tokens it takes.
+    it has written, metrics too; ``issuer`` whose tokens it takes.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ def serving(
         tokens=issuer.verifier(moved),
         clock=moved,
         log=Log(logger),
+        metrics=Metrics(moved, log),
     )
     app = build(parts)
     served = from_chalice(app, app.dispatcher.gateway)

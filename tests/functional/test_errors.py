@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -207,7 +208,7 @@ class Unavailable:
 
 def everywhere(store: Any) -> Stores:
     """Make one store all of them."""
-    return Stores(sessions=store, links=store, owners=store, counters=store)
+    return Stores(**dict.fromkeys((part.name for part in fields(Stores)), store))
 
 
 def uses_store(path: str) -> bool:

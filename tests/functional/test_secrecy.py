@@ -13,6 +13,7 @@ import pytest
 
 from tests.functional.live import PROJECT, Api, as_user, ask, operations, serving
 from tests.functional.test_errors import Exploding, Unavailable, everywhere
+from tests.support.emf import only_emf
 from tests.support.engines import Tables
 
 MARK = "kjVq7Zp"
@@ -45,6 +46,8 @@ class Heard:
         out, err = self._capfd.readouterr()
         written = [api.log.getvalue() for api in apis]
         assert all(written)
+        # Metrics are among it: of every application at least the count of its cold start.
+        assert all(only_emf(text) for text in written)
         return "\n".join([*records, out, err, *written])
 
 

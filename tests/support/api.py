@@ -59,6 +59,7 @@ def event(
     body: Any = None,
     *,
     headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
     address: str = "192.0.2.1",
     **params: Any,
 ) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def event(
         "httpMethod": method,
         "headers": {"content-type": "application/json", "user-agent": "tests", **(headers or {})},
         "multiValueHeaders": {},
-        "queryStringParameters": None,
+        "queryStringParameters": query,
         "multiValueQueryStringParameters": None,
         "pathParameters": {name: str(value) for name, value in params.items()} or None,
         "stageVariables": None,

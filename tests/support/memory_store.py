@@ -10,8 +10,11 @@ from threading import Lock
 from chalicelib.bootstrap import Stores
 from chalicelib.errors import StoreUnavailable, TooLarge
 from chalicelib.exact_json import dumps, loads_own
+from chalicelib.ops.counts import Tally
+from chalicelib.ops.health import Gauges
 from chalicelib.sessions.access import not_yours
 from chalicelib.sessions.callers import Caller
+from chalicelib.sessions.history import Edit
 from chalicelib.sessions.links import Link, LinkRefused, Redemption
 from chalicelib.sessions.model import Record, Session, Status, StepData
 from chalicelib.sessions.owned import Erased, Place
@@ -163,7 +166,7 @@ class MemoryStore:
         with self._answering():
             return {key: _copy(self.sessions[key]) for key in wanted if key in self.sessions}
 
-    def erase(self, owner: str, until: Callable[[], bool]) -> Erased:
+    def erase(self, owner: str, now: int, until: Callable[[], bool]) -> Erased:
         """Remove everything by this owner."""
         with self._answering():
             if until():
@@ -182,12 +185,30 @@ class MemoryStore:
     @property
     def stores(self) -> Stores:
         """All that an application stores, in this one place."""
-        return Stores(sessions=self, links=self, owners=self, counters=self.counters)
+        return Stores(
+            sessions=self,
+            links=self,
+            owners=self,
+            counters=self.counters,
+            counts=self,
+            health=self,
+            history=self,
+        )
 
-    def ping(self) -> None:
-        """Answer."""
+    def gauges(self) -> Gauges | None:
+        """Tell nothing: what the stream would teach, this store never learns."""
         with self._answering():
-            pass
+            return None
+
+    def counts(self, flow: str, first: str, last: str) -> Tally:
+        """Tell nothing, likewise."""
+        with self._answering():
+            return Tally()
+
+    def edits(self, key: str, limit: int, before: int | None) -> list[Edit]:
+        """Tell nothing, likewise."""
+        with self._answering():
+            return []
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -217,6 +238,7 @@ class MemoryStore:
                 version=session.version + 1,
                 claimed=frozenset(),
                 holding=frozenset(),
+                reached=frozenset(),
                 steps={},
                 field_versions={},
                 cleared={},
@@ -227,6 +249,8 @@ class MemoryStore:
                 sealed_id=None,
                 clients=session.clients if record_id else frozenset(),
                 address="",
+                writer="",
+                announced=0,
             )
         )
 

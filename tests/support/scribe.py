@@ -178,6 +178,8 @@ def event_of(record: Record) -> Event:
         at=record.finalized_at,
         flow=record.flow,
         flow_version=record.flow_version,
+        version=record.session_version,
+        step=1,
         record_id=record.record_id,
     )
 

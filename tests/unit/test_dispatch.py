@@ -1,15 +1,17 @@
-"""Whom an endpoint serves."""
+"""Whom an endpoint serves, and what is counted and traced of it."""
 
 from __future__ import annotations
 
+import io
 import json
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
 
 from chalicelib.errors import Limit, NotFound, TooManyAttempts, Unauthenticated
-from chalicelib.observability import Log
+from chalicelib.observability import Log, Metrics
 from chalicelib.security.identity import Identity
 from chalicelib.security.principals import ADMIN, ANALYST, USER, Principal
 from chalicelib.sessions.callers import Caller
@@ -18,6 +20,7 @@ from chalicelib.web.dispatch import Dispatcher
 from chalicelib.web.endpoint import Audience
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
+from tests.support.emf import Line, read_emf
 
 EVENT = {
     "headers": {"Authorization": "Bearer x"},
@@ -42,6 +45,20 @@ class Somebody:
         return Identity(principal, Caller(owner="ada" if self.roles else None))
 
 
+def dispatching(**changed: Any) -> Dispatcher:
+    parts = {
+        "cors": Cors(("*",)),
+        "log": Log(),
+        "trace": None,
+        "limit": nullcontext,
+        "cold": lambda: False,
+        "identify": Somebody(),
+        "missed": lambda _: None,
+        "metrics": Metrics(lambda: 0, io.StringIO()),
+    }
+    return Dispatcher(**{**parts, **changed})
+
+
 def answer(
     identify: Somebody,
     audience: Audience,
@@ -49,15 +66,7 @@ def answer(
     handler: Any = lambda _: Reply(200, {}),
     missed: Any = lambda _: None,
 ) -> tuple[int, str]:
-    dispatcher = Dispatcher(
-        cors=Cors(("*",)),
-        log=Log(),
-        trace=None,
-        limit=nullcontext,
-        cold=lambda: False,
-        identify=identify,
-        missed=missed,
-    )
+    dispatcher = dispatching(identify=identify, missed=missed)
     reply = dispatcher.run(handler, EVENT, audience, frozenset(roles))
     return reply.status_code, json.loads(reply.body or "{}").get("type", "").rpartition(":")[2]
 
@@ -113,3 +122,87 @@ def test_what_is_not_there_is_counted() -> None:
         429,
         "too-many-attempts",
     )
+
+
+class Watched:
+    """A dispatcher whose metrics, statuses and spans are noted."""
+
+    def __init__(self, *, cold: bool = False) -> None:
+        self._written = io.StringIO()
+        self._metrics = Metrics(lambda: 0, self._written)
+        self.seen: list[int] = []
+        self.spans: list[tuple[str, dict[str, Any]]] = []
+        self.dispatcher = dispatching(
+            metrics=self._metrics,
+            seen=self.seen.append,
+            span=self._span,
+            cold=iter([cold, False]).__next__,
+        )
+
+    def written(self) -> list[Line]:
+        return read_emf(self._written.getvalue())
+
+    def flushed(self) -> list[Line]:
+        self._metrics.flush()
+        return self.written()
+
+    @contextmanager
+    def _span(self, name: str, **annotations: Any) -> Iterator[Any]:
+        self.spans.append((name, annotations))
+        yield self
+
+    def annotate(self, **facts: Any) -> None:
+        self.spans[-1][1].update(facts)
+
+
+def failing(_: Request) -> Reply:
+    raise ValueError
+
+
+def absent(_: Request) -> Reply:
+    raise NotFound
+
+
+@pytest.mark.parametrize(
+    ("handler", "status"), [(lambda _: Reply(200, {}), 200), (absent, 404)], ids=["ok", "not found"]
+)
+def test_a_warm_request_leaves_its_latency_for_later(
+    handler: Callable[[Request], Reply], status: int
+) -> None:
+    watched = Watched()
+    watched.dispatcher.run(handler, EVENT)
+    assert watched.seen == [status]
+    assert watched.written() == []
+    [line] = watched.flushed()
+    assert (line.dimensions, line.units) == ({}, {"RequestLatency": "Milliseconds"})
+    assert len(line.values["RequestLatency"]) == 1
+
+
+def test_a_cold_start_is_told_at_once_and_once() -> None:
+    watched = Watched(cold=True)
+    watched.dispatcher.run(lambda _: Reply(200, {}), EVENT)
+    [line] = watched.written()
+    assert line.values["ColdStarts"] == [1]
+    assert line.values.keys() == {"ColdStarts", "RequestLatency"}
+    watched.dispatcher.run(lambda _: Reply(200, {}), EVENT)
+    assert [found.values.keys() for found in watched.flushed()[1:]] == [{"RequestLatency"}]
+
+
+@pytest.mark.parametrize(
+    "handler", [failing, lambda _: Reply(200, {"x": object()})], ids=["fails", "cannot be written"]
+)
+def test_an_error_of_ours_is_told_at_once(handler: Callable[[Request], Reply]) -> None:
+    watched = Watched()
+    watched.dispatcher.run(handler, EVENT)
+    assert watched.seen == [500]
+    assert [line.values["ServerErrors"] for line in watched.written()] == [[1]]
+
+
+def test_what_is_traced_has_the_route_and_the_status() -> None:
+    watched = Watched(cold=True)
+    for handler in (absent, failing):
+        watched.dispatcher.run(handler, EVENT)
+    assert watched.spans == [
+        ("request", {"route": "/things", "coldStart": True, "status": 404}),
+        ("request", {"route": "/things", "coldStart": False, "status": 500}),
+    ]

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from chalicelib.exact_json import dumps, loads
 from chalicelib.sessions.progress import progress, step_view, validate_all
+from chalicelib.sessions.times import iso
 from chalicelib.web import render, schemas
 from chalicelib.web.documents import DocumentModels
-from chalicelib.web.times import iso
 from tests.unit.kit import FLOWS, PROJECT, WHOLE_PROJECT, Kit
 
 MODELS = DocumentModels.of(FLOWS.values())

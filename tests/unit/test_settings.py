@@ -35,15 +35,33 @@ DEFAULTS: dict[str, Any] = {
     "JWT_TENANT_CLAIM": "tenant",
     "JWT_ROLES_CLAIM": "roles",
     "RESUME_LINK_TTL": 1_800,
+    "SESSION_EXPIRING_NOTICE": None,
+    "EVENT_BUS": None,
+    "DEAD_LETTER_QUEUE": None,
+    "SESSIONS_STREAM_ARN": None,
+    "TRACING": False,
     "KEY_SOURCE": None,
 }
 
-SECONDS = ["SESSION_TTL", "SESSION_MAX_LIFETIME", "SESSION_TOMBSTONE_TTL", "RESUME_LINK_TTL"]
+SECONDS = [
+    "SESSION_TTL",
+    "SESSION_MAX_LIFETIME",
+    "SESSION_TOMBSTONE_TTL",
+    "RESUME_LINK_TTL",
+    "SESSION_EXPIRING_NOTICE",
+]
 COUNTS = ["SESSION_CLEANUP_INTERVAL", "SESSION_RATE_LIMIT", "SESSION_MAX_ATTEMPTS"]
 TABLES = ["SESSIONS_TABLE", "RECORDS_TABLE"]
-SWITCHES = ["DEBUG_HEADER", "BIND_USER_AGENT"]
+SWITCHES = ["DEBUG_HEADER", "BIND_USER_AGENT", "TRACING"]
 CLAIMS = ["JWT_TENANT_CLAIM", "JWT_ROLES_CLAIM"]
 ISSUER = {"JWT_ISSUER": "https://issuer.test/", "JWT_AUDIENCE": "stepwell"}
+
+BUS_ARN = "arn:aws:events:eu-north-1:123456789012:event-bus/stepwell-dev"
+QUEUE = "https://sqs.eu-north-1.amazonaws.com/123456789012/stepwell-dev-dead-letters"
+STREAM_ARN = (
+    "arn:aws:dynamodb:eu-north-1:123456789012:table/stepwell-dev-sessions"
+    "/stream/2026-11-21T00:00:00.000"
+)
 
 GOOD: list[tuple[str, str, Any]] = [
     *[(name, "abc", "abc") for name in TABLES],
@@ -77,6 +95,9 @@ GOOD: list[tuple[str, str, Any]] = [
         ("KEY_SOURCE", source, source)
         for source in ("ssm:/stepwell/dev/keys", "secretsmanager:stepwell", "file:/run/my keys")
     ],
+    *[("EVENT_BUS", bus, bus) for bus in ("default", "stepwell-dev", BUS_ARN)],
+    ("DEAD_LETTER_QUEUE", QUEUE, QUEUE),
+    ("SESSIONS_STREAM_ARN", STREAM_ARN, STREAM_ARN),
 ]
 
 BAD: list[tuple[str, str]] = [
@@ -107,6 +128,9 @@ BAD: list[tuple[str, str]] = [
         ("KEY_SOURCE", value)
         for value in ("keys", "ssm", "ssm:", "ssm: keys", "env:KEYS", "/run/keys", "SSM:/keys")
     ],
+    *[("EVENT_BUS", value) for value in ("my bus", "a,b", "arn:aws:sns:eu-north-1:1:topic")],
+    *[("DEAD_LETTER_QUEUE", value) for value in ("queue", "arn:aws:sqs:eu-north-1:1:dead")],
+    *[("SESSIONS_STREAM_ARN", value) for value in ("stream", STREAM_ARN.partition("/stream")[0])],
 ]
 
 

@@ -210,6 +210,7 @@ def test_a_write_changes_what_it_names_and_nothing_else() -> None:
     assert after == replace(
         SESSION,
         version=6,
+        writer=WRITE.caller.mark,
         steps={1: {"a": 9}, 2: {"b": 2, "c": 9}},
         field_versions={1: {"a": 6}, 2: {"b": 5, "c": 6}},
         last_activity=NOW,

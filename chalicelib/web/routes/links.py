@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from chalicelib.errors import Finalized, LinkGone, StoreUnavailable
 from chalicelib.sessions.links import Linker
+from chalicelib.sessions.times import iso
 from chalicelib.web import render, schemas
 from chalicelib.web.documents import DocumentModels
 from chalicelib.web.endpoint import READS, TAKES_BODY, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
-from chalicelib.web.times import iso
 
 
 def link_endpoints(linker: Linker, models: DocumentModels) -> list[Endpoint]:

@@ -4,38 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chalicelib.errors import StoreUnavailable
-from chalicelib.sessions.store import SessionStore
-from chalicelib.web import schemas
+from chalicelib.errors import Forbidden, InvalidRequest, StoreUnavailable, UnknownFlow
+from chalicelib.ops.analytics import Analytics
+from chalicelib.ops.health import Health
+from chalicelib.security.principals import ADMIN, ANALYST
+from chalicelib.web import render, schemas
 from chalicelib.web.endpoint import Audience, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
-from chalicelib.web.times import iso
 
 
 def service_endpoints(
-    store: SessionStore,
-    clock: Callable[[], int],
+    health: Health,
+    analytics: Analytics,
     openapi: Callable[[], dict[str, object]],
 ) -> list[Endpoint]:
     """List the routes of the service."""
 
-    def health(_: Request) -> Reply:
-        started = clock()
-        try:
-            store.ping()
-            healthy = True
-        except StoreUnavailable:
-            healthy = False
-        status = "healthy" if healthy else "unhealthy"
-        now = clock()
-        body = {
-            "status": status,
-            "store": {"status": status, "latencyMs": now - started},
-            "checkedAt": iso(now),
-        }
-        headers = {} if healthy else {"Retry-After": "1"}
-        return Reply(200 if healthy else 503, body, headers)
+    def check(_: Request) -> Reply:
+        report = health.check()
+        headers = {} if report.healthy else {"Retry-After": "1"}
+        return Reply(200 if report.healthy else 503, render.health(report), headers)
+
+    def analyse(request: Request) -> Reply:
+        query = request.query
+        funnel = analytics.funnel(query.get("flow"), query.get("from"), query.get("to"))
+        return Reply(200, render.funnel(funnel))
 
     def document(_: Request) -> Reply:
         return Reply(200, openapi(), {"Cache-Control": "public, max-age=300"})
@@ -45,10 +39,22 @@ def service_endpoints(
             method="GET",
             audience=Audience.EVERYBODY,
             path="/sessions/health",
-            handler=health,
+            handler=check,
             summary="Tell whether the service and its store are well",
             operation="readHealth",
             answers={200: schemas.HealthView, 503: schemas.HealthView},
+        ),
+        Endpoint(
+            method="GET",
+            audience=Audience.USERS,
+            roles=frozenset({ANALYST, ADMIN}),
+            path="/analytics",
+            handler=analyse,
+            summary="Tell how far the sessions of a flow came, and what became of them",
+            operation="readAnalytics",
+            query=("flow", "from", "to"),
+            answers={200: schemas.FunnelView},
+            errors=(Forbidden, InvalidRequest, UnknownFlow, StoreUnavailable),
         ),
         Endpoint(
             method="GET",

@@ -1,49 +1,46 @@
-"""Wires everything. Imported by app.py, infra and the tests alone."""
+"""Wires the API."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache, partial
 from itertools import chain
 from typing import Any, NamedTuple
 
-from chalicelib.errors import UnknownFlow
-from chalicelib.flows import definitions
+from chalicelib.bootstrap.memory import memory
+from chalicelib.bootstrap.parts import Parts, Stores, flows_of, lifetimes_of, region
 from chalicelib.flows.registry import FlowRegistry
-from chalicelib.observability import Log
+from chalicelib.observability import Log, tracer
+from chalicelib.ops.analytics import Analytics
+from chalicelib.ops.health import ErrorRate, Health
 from chalicelib.security.identity import Identifier
-from chalicelib.security.keys import KeyRing, Keys
-from chalicelib.security.limits import CounterStore, Limiter
+from chalicelib.security.keys import KeyRing
+from chalicelib.security.limits import Limiter
 from chalicelib.security.marks import Marks
 from chalicelib.security.sealing import Sealer
-from chalicelib.security.tokens import TokenVerifier, token_verifier
+from chalicelib.security.tokens import token_verifier
 from chalicelib.sessions.audit import Audit
 from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.creating import Creator
 from chalicelib.sessions.finalizing import Finalizer
+from chalicelib.sessions.history import History
 from chalicelib.sessions.lifetimes import Lifetimes
-from chalicelib.sessions.links import Linker, LinkStore
-from chalicelib.sessions.owned import OwnerStore, OwnSessions, Seals
+from chalicelib.sessions.links import Linker
+from chalicelib.sessions.owned import OwnSessions, Seals
 from chalicelib.sessions.service import SessionService
-from chalicelib.sessions.store import SessionStore
-from chalicelib.settings import Settings, SettingsError
-from chalicelib.store.calls import Calls, one_request, stop_trace, trace
-from chalicelib.store.client import dynamodb_client
-from chalicelib.store.counters import DynamoCounterStore
-from chalicelib.store.links import DynamoLinkStore
-from chalicelib.store.owned import DynamoOwnerStore
+from chalicelib.settings import Settings
+from chalicelib.store.calls import one_request, stop_trace, trace
 from chalicelib.store.secrets import key_source
-from chalicelib.store.sessions import DynamoSessionStore
 from chalicelib.web.app import Application, create_application
 from chalicelib.web.cors import Cors
 from chalicelib.web.dispatch import Dispatcher
 from chalicelib.web.documents import DocumentModels
 from chalicelib.web.openapi import openapi_document
 from chalicelib.web.routes.flows import flow_endpoints
+from chalicelib.web.routes.history import history_endpoints
 from chalicelib.web.routes.links import link_endpoints
 from chalicelib.web.routes.owners import owner_endpoints
 from chalicelib.web.routes.records import record_endpoints
@@ -52,49 +49,11 @@ from chalicelib.web.routes.sessions import session_endpoints
 from chalicelib.web.routes.steps import step_endpoints
 
 
-def clock() -> int:
-    """Give the time in milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stores:
-    """What is stored, by what it is asked for."""
-
-    sessions: SessionStore
-    links: LinkStore
-    owners: OwnerStore
-    counters: CounterStore
-
-
-@dataclass(kw_only=True)
-class Parts:
-    """What the application is made of, where a test hands in its own; None: the real one."""
-
-    settings: Settings
-    stores: Stores | None = None
-    keys: Callable[[], Keys] | None = None
-    tokens: TokenVerifier | None = None
-    client: Any = None
-    flows: FlowRegistry | None = None
-    clock: Callable[[], int] = clock
-    random: Callable[[int], bytes] = os.urandom
-    log: Log | None = None
-
-
-def create_app() -> Application:
-    """Build the application from the environment, or stop with one line that says why not."""
-    try:
-        return build(Parts(settings=Settings.from_environment(os.environ)))
-    except SettingsError as error:
-        sys.exit(f"stepwell: {error}")
-
-
 def build(parts: Parts) -> Application:
     """Build the application from its parts."""
     settings = parts.settings
-    stores = parts.stores or dynamodb_stores(settings, parts.client)
-    log = parts.log or Log()
+    metrics, log, stores = parts.instruments.metrics, parts.instruments.log, parts.all_stores
+    errors = ErrorRate(parts.clock)
     guard = guard_of(parts, stores)
     core = core_of(parts, stores, guard, _Auditor(log))
     models = DocumentModels.of(core.flows.values())
@@ -106,6 +65,9 @@ def build(parts: Parts) -> Application:
         cold=_FirstCall(),
         identify=guard.identifier,
         missed=guard.limiter.missed,
+        metrics=metrics,
+        seen=errors.see,
+        span=tracer(on=True).span if settings.tracing else None,
     )
 
     def describe() -> dict[str, Any]:
@@ -118,7 +80,10 @@ def build(parts: Parts) -> Application:
         "owners": owner_endpoints(core.owned, models, _time_limit),
         "records": record_endpoints(core.finalizer, models),
         "flows": flow_endpoints(core.flows, core.lifetimes.of),
-        "service": service_endpoints(stores.sessions, parts.clock, cache(describe)),
+        "history": history_endpoints(core.history),
+        "service": service_endpoints(
+            _health(parts, stores, errors), _analytics(parts, stores, core.flows), cache(describe)
+        ),
     }
     return create_application(dispatcher, resources)
 
@@ -133,18 +98,16 @@ class Core(NamedTuple):
     finalizer: Finalizer
     linker: Linker
     owned: OwnSessions
+    history: History
 
 
 def core_of(parts: Parts, stores: Stores, guard: Guard, audit: Audit) -> Core:
     """Put the services on their stores."""
     settings = parts.settings
-    flows = parts.flows or FlowRegistry.discover(definitions)
-    try:
-        default_flow = flows.named(settings.default_flow).name
-    except UnknownFlow as error:
-        raise SettingsError(f"DEFAULT_FLOW names no flow. {error.detail}") from error
+    flows = flows_of(parts)
+    default_flow = settings.default_flow
     sealer = guard.sealer
-    lifetimes = _lifetimes(settings)
+    lifetimes = lifetimes_of(settings)
     sessions = SessionService(
         store=stores.sessions,
         flows=flows,
@@ -195,7 +158,27 @@ def core_of(parts: Parts, stores: Stores, guard: Guard, audit: Audit) -> Core:
         ),
         audit=audit,
     )
-    return Core(flows, lifetimes, sessions, creator, finalizer, linker, owned)
+    history = History(sessions=sessions, store=stores.history)
+    return Core(flows, lifetimes, sessions, creator, finalizer, linker, owned, history)
+
+
+def _health(parts: Parts, stores: Stores, errors: ErrorRate) -> Health:
+    return Health(
+        store=stores.health,
+        errors=errors,
+        memory=memory,
+        clock=parts.clock,
+        timer=time.perf_counter,
+    )
+
+
+def _analytics(parts: Parts, stores: Stores, flows: FlowRegistry) -> Analytics:
+    return Analytics(
+        store=stores.counts,
+        flows=flows,
+        default_flow=parts.settings.default_flow,
+        clock=parts.clock,
+    )
 
 
 class Guard(NamedTuple):
@@ -232,43 +215,12 @@ def guard_of(parts: Parts, stores: Stores) -> Guard:
     )
 
 
-def dynamodb_stores(settings: Settings, client: Any = None, **calls: Any) -> Stores:
-    """Build the stores on DynamoDB.
-
-    Parameters
-    ----------
-    calls
-        For ``Calls``; tests hand in their own pauses.
-    """
-    call = Calls(client or dynamodb_client(region=_region()), **calls)
-    tables = {"sessions": settings.sessions_table, "records": settings.records_table}
-    return Stores(
-        sessions=DynamoSessionStore(call, **tables),
-        links=DynamoLinkStore(call, sessions=settings.sessions_table),
-        owners=DynamoOwnerStore(call, **tables),
-        counters=DynamoCounterStore(call, settings.sessions_table),
-    )
-
-
-def _region() -> str | None:
-    """Give the region that Lambda names; None: boto3 has its own ways to find one."""
-    return os.environ.get("AWS_REGION")
-
-
 def _key_source(settings: Settings) -> Callable[[], str]:
     return key_source(
         settings.key_source,
-        region=_region(),
+        region=region(),
         # Set by the service itself; what stands in for it elsewhere has a disk that stays.
         in_lambda=os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_Lambda_"),
-    )
-
-
-def _lifetimes(settings: Settings) -> Lifetimes:
-    return Lifetimes(
-        ttl=settings.session_ttl and settings.session_ttl * 1000,
-        maximum=settings.session_max_lifetime * 1000,
-        tombstone=settings.session_tombstone_ttl * 1000,
     )
 
 

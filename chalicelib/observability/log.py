@@ -28,8 +28,8 @@ _SECRETS = re.compile(
 _OWN = frozenset({"request_id"})
 """Facts that may look like an id: API Gateway gives its requests UUIDs."""
 
-_TALKATIVE = ("boto3", "botocore", "urllib3")
-"""At DEBUG, they log bodies, headers and paths."""
+_TALKATIVE = ("aws_xray_sdk", "boto3", "botocore", "urllib3")
+"""At DEBUG, they log bodies, headers, paths and what is traced."""
 
 
 @lru_cache(maxsize=1024)

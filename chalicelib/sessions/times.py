@@ -1,4 +1,4 @@
-"""Times as the API writes them."""
+"""Times as callers and other systems read them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What happened to sessions, and what it costs: the stream, the sweep, analytics and health."""

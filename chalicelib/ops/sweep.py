@@ -1,0 +1,253 @@
+"""Removing sessions that expired, before DynamoDB's TTL gets to them, and announcing others.
+
+Sessions are found by the hour in which they expire. An hour that is over, and settled, holds
+nothing else: what its keys name is removed unread. Of an hour that is not, sessions are read
+first, as long as most of those that are read did expire. So the cost follows the number of
+sessions that expired, whatever else is in the table.
+
+Two sweeps at once remove the same sessions, which is no harm; one that is broken off is
+continued by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+HOUR = 3_600_000
+"""Milliseconds."""
+
+SETTLED = 5 * 60 * 1000
+"""Milliseconds after an hour's end from which its keys are trusted. An index follows its table
+within a second or so; until it does, it may list a session under an hour that a save has
+moved it out of. Five minutes is a wide margin."""
+
+FIRST_LOOK = 24
+"""Hours that the very first sweep looks back: what is older is left to DynamoDB's TTL."""
+
+FARTHEST_LOOK = 7 * 24
+"""Hours that any sweep looks back, however long there was none."""
+
+_TASTE = 25
+_PAGE = 100
+"""Keys of sessions to read: at first, and then as long as it pays."""
+
+_LONG_PAGE = 1000
+"""Keys of sessions to remove unread: half a read unit lists about 70."""
+
+_YIELD = 0.9
+"""Share of sessions that have to have expired, of those read, to go on reading."""
+
+_MOST_READ = 1000
+"""Sessions that one sweep reads to find out: the rest can wait until their hour is settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A session as it was found.
+
+    Parameters
+    ----------
+    announced
+        The expiry that was announced; 0: none.
+    """
+
+    key: str
+    active: bool
+    expires_at: int
+    announced: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """Keys of sessions that expire in one hour; ``rest`` is where the others begin, if any."""
+
+    keys: list[str]
+    rest: object = None
+
+
+class ExpiryStore(Protocol):
+    """Sessions by the hour of their expiry, counted from the epoch."""
+
+    shards: int
+    """Parts of an hour; each is listed by itself."""
+
+    def swept(self) -> int | None:
+        """Tell the first hour that is not known to be swept."""
+
+    def sweep_done(self, hour: int) -> None:
+        """Note that all hours before this one are swept; never goes back."""
+
+    def keys(self, hour: int, shard: int, limit: int, rest: object) -> KeyPage:
+        """List keys. The index is a moment behind the table."""
+
+    def look(self, keys: Iterable[str]) -> list[Due]:
+        """Read sessions, as the last finished write left them; what is gone is left out."""
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Delete sessions; what is gone already is no error."""
+
+    def announce(self, due: Due, now: int) -> bool:
+        """Note that a session's expiry is announced; False: it was, or it expires otherwise."""
+
+    def active(self, flows: Iterable[str]) -> Mapping[str, int]:
+        """Tell how many sessions of each flow are active, as far as they were counted."""
+
+    def keep_gauges(self, active: Mapping[str, int], now: int) -> None:
+        """Keep the gauges for the health check."""
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What a sweep did.
+
+    Parameters
+    ----------
+    removed
+        Sessions that had expired.
+    looked
+        Sessions that were read to find out.
+    announced
+        Sessions whose expiry was announced.
+    hours
+        Hours that were gone through.
+    complete
+        Whether it came to its end; if not, the next one goes on.
+    active
+        Active sessions by flow; empty if it did not come to its end.
+    """
+
+    removed: int = 0
+    looked: int = 0
+    announced: int = 0
+    hours: int = 0
+    complete: bool = False
+    active: Mapping[str, int] | None = None
+
+
+Progress = Callable[[int, int, Sweep], None]
+"""Is told the hours done, all hours, and what was done so far."""
+
+
+def _silent(done: int, total: int, so_far: Sweep) -> None:
+    del done, total, so_far
+
+
+class Sweeper:
+    """Sweeps.
+
+    Parameters
+    ----------
+    notice
+        Milliseconds before its expiry at which a session is announced; None: it is not.
+    flows
+        Names of the flows whose sessions are counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ExpiryStore,
+        flows: Iterable[str],
+        clock: Callable[[], int],
+        notice: int | None = None,
+    ) -> None:
+        self._store = store
+        self._flows = tuple(flows)
+        self._clock = clock
+        self._notice = notice
+
+    def run(
+        self,
+        until: Callable[[], bool],
+        *,
+        dry: bool = False,
+        progress: Progress = _silent,
+    ) -> Sweep:
+        """Sweep until all is done or the time is up.
+
+        Parameters
+        ----------
+        until
+            Tells whether the time is up.
+        dry
+            Only find out what would be done.
+        """
+        now = self._clock()
+        sweep = Sweep()
+        first, last = self._range(now)
+        for hour in range(first, last + 1):
+            if not self._sweep_hour(hour, now, until, sweep, dry=dry):
+                return sweep
+            sweep.hours += 1
+            progress(hour - first + 1, last - first + 1, sweep)
+        if self._notice is not None and not self._announce(now, until, sweep, dry=dry):
+            return sweep
+        sweep.active = self._store.active(self._flows)
+        if not dry:
+            self._store.sweep_done(self._first_open(now))
+            self._store.keep_gauges(sweep.active, now)
+        sweep.complete = True
+        return sweep
+
+    def _range(self, now: int) -> tuple[int, int]:
+        current = now // HOUR
+        swept = self._store.swept()
+        first = current - FIRST_LOOK if swept is None else max(swept, current - FARTHEST_LOOK)
+        return min(first, current), current
+
+    def _first_open(self, now: int) -> int:
+        """Give the first hour whose keys may not be trusted yet."""
+        return (now - SETTLED) // HOUR
+
+    def _sweep_hour(
+        self, hour: int, now: int, until: Callable[[], bool], sweep: Sweep, *, dry: bool
+    ) -> bool:
+        """Sweep one hour; tell whether there was time for all of it."""
+        read = hour >= self._first_open(now)
+        for shard in range(self._store.shards):
+            rest: object = None
+            limit = _TASTE if read else _LONG_PAGE
+            while True:
+                if until():
+                    return False
+                page = self._store.keys(hour, shard, limit, rest)
+                going = self._expired(page.keys, now, sweep) if read else page.keys
+                if going and not dry:
+                    self._store.remove(going)
+                sweep.removed += len(going)
+                rest, limit = page.rest, _PAGE if read else _LONG_PAGE
+                poor = len(going) < _YIELD * len(page.keys) or sweep.looked >= _MOST_READ
+                if rest is None or (read and poor):
+                    break
+        return True
+
+    def _expired(self, keys: list[str], now: int, sweep: Sweep) -> list[str]:
+        if not keys:
+            return []
+        sweep.looked += len(keys)
+        found = self._store.look(keys)
+        return [due.key for due in found if due.active and due.expires_at <= now]
+
+    def _announce(self, now: int, until: Callable[[], bool], sweep: Sweep, *, dry: bool) -> bool:
+        """Announce what expires soon; tell whether there was time for all of it.
+
+        Every session that expires within the notice is read, by each sweep.
+        """
+        horizon = now + (self._notice or 0)
+        for hour in range(now // HOUR, horizon // HOUR + 1):
+            for shard in range(self._store.shards):
+                rest: object = None
+                while True:
+                    if until():
+                        return False
+                    page = self._store.keys(hour, shard, _PAGE, rest)
+                    for due in self._store.look(page.keys) if page.keys else ():
+                        soon = due.active and now < due.expires_at <= horizon
+                        if soon and due.announced != due.expires_at:
+                            sweep.announced += dry or self._store.announce(due, now)
+                    rest = page.rest
+                    if rest is None:
+                        break
+        return True

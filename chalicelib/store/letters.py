@@ -1,0 +1,37 @@
+"""The dead-letter queue: Amazon SQS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import boto3
+
+from chalicelib.store.bus import LIMITS
+
+
+def queue_client(region: str | None) -> Callable[[], Any]:
+    """Give what makes the client, once it is needed."""
+    return cache(lambda: boto3.session.Session(region_name=region).client("sqs", config=LIMITS))
+
+
+class DeadLetterQueue:
+    """Implements ``chalicelib.ops.stream.DeadLetters``.
+
+    Parameters
+    ----------
+    client
+        Makes boto3's low-level client, when the first letter is put.
+    url
+        Of the queue.
+    """
+
+    def __init__(self, client: Callable[[], Any], url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def put(self, letter: dict[str, str]) -> None:
+        """Keep a letter."""
+        self._client().send_message(QueueUrl=self._url, MessageBody=json.dumps(letter))
