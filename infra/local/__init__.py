@@ -2,7 +2,7 @@
 
     __main__, main        settings, signals, exit codes
     application           the deployed parts that are served
-    environment           what points boto3 at an engine
+    environment           what points boto3 at an engine and at the stand-ins
     server                the socket and its threads
     connection, body      HTTP/1.1 on one of them
     site                  what answers which path: the API, a file, an endpoint of /_local
@@ -11,6 +11,8 @@
     routing, events       which resource a path means; HTTP -> proxy event
     context, answers      the Lambda context object; proxy response -> HTTP
     engine                moto's DynamoDB, embedded
+    stream                the table's stream, fed to the stream function
+    aws                   stand-ins for EventBridge and SQS
 
 Nothing here is deployed, and nothing that is deployed imports it.
 """

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from chalice.app import Chalice, ScheduledEventConfig
+from chalice.app import Chalice, DynamoDBEventConfig, ScheduledEventConfig
 
 from infra.local.functions import ScheduledFunction
 from infra.local.gateway import Gateway, GatewayResponse, Handler
@@ -14,12 +14,16 @@ from infra.local.gateway import Gateway, GatewayResponse, Handler
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What is deployed: the API's handler and routes, the gateway's own answers, the schedules."""
+    """What is deployed: the API's handler and routes, the gateway's own answers, the schedules.
+
+    ``stream`` is the function that the sessions table's stream is fed to; None: there is none.
+    """
 
     handler: Handler
     routes: Mapping[str, Collection[str]]
     gateway_response: GatewayResponse
     functions: Mapping[str, ScheduledFunction]
+    stream: Handler | None = None
 
     def gateway(self) -> Gateway:
         """The API, with API Gateway in front."""
@@ -37,6 +41,14 @@ def from_chalice(app: Chalice, gateway_response: GatewayResponse) -> Application
             for source in app.event_sources
             if isinstance(source, ScheduledEventConfig)
         },
+        stream=next(
+            (
+                app.handler_map[source.name]
+                for source in app.event_sources
+                if isinstance(source, DynamoDBEventConfig)
+            ),
+            None,
+        ),
     )
 
 

@@ -20,15 +20,24 @@ _logger = logging.getLogger(__name__)
 
 
 class FunctionRunner:
-    """Runs functions by name, with the event that EventBridge sends on a schedule."""
+    """Runs functions by name, with the event that EventBridge sends on a schedule.
+
+    Parameters
+    ----------
+    drain
+        Waits, bounded, until what a function did has had its consequences, so that whoever ran
+        it can see them; False if that takes too long.
+    """
 
     def __init__(
         self,
         functions: Mapping[str, ScheduledFunction],
         *,
+        drain: Callable[[], bool] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._functions = functions
+        self._drain = drain
         self._now = now
 
     def __call__(self, request: HttpRequest) -> HttpAnswer:
@@ -57,6 +66,8 @@ class FunctionRunner:
                 "".join(traceback.format_tb(error.__traceback__)),
             )
             return problem_answer(500, "The function failed; see the server's output")
+        if self._drain is not None and not self._drain():
+            _logger.warning("%s is done; the stream is still being processed", name)
         return json_answer(200, result)
 
 

@@ -9,25 +9,40 @@ import socket
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.settings import Settings, SettingsError
-from infra.local.environment import DYNAMODB_ENDPOINT, point_at
+from infra.local.aws import DEAD_LETTERS, EVENTS, LocalBus, LocalQueue
+from infra.local.environment import (
+    DYNAMODB_ENDPOINT,
+    STREAM_ARN,
+    STREAMS_ENDPOINT,
+    fallback,
+    point_at,
+    point_events_at,
+)
 from infra.local.server import HOST, LocalServer, listen
-from infra.tables import create_tables
+from infra.local.site import LocalEndpoint
+from infra.local.stream import StreamFeed, stream_arn
+from infra.tables import create_tables, is_amazon
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from infra.local.application import Application
     from infra.local.issuer import LocalIssuer
 
 DEMO_FOLDER: Final = Path(__file__).resolve().parents[2] / "client" / "demo"
 DEFAULT_PORT: Final = 8000
+DRAIN_SECONDS: Final = 10.0
+"""For how long a scheduled function's answer waits for the stream."""
 
 _EXIT_FAILED: Final = 1
 _EXIT_USAGE: Final = 2
@@ -70,23 +85,43 @@ def _serve(
         # What can be wrong comes first: no engine is started for a server that cannot serve.
         settings = _settings(environ)
         listener = stack.enter_context(_listener(_port(environ)))
-        endpoint = environ.get(DYNAMODB_ENDPOINT)
-        point_at(endpoint or _start_engine(stack), environ)
-        _create_missing_tables(environ[DYNAMODB_ENDPOINT], settings)
-        issuer = None
+        url = f"http://{HOST}:{listener.getsockname()[1]}"
+        named = environ.get(DYNAMODB_ENDPOINT)
+        endpoint = named or _start_engine(stack)
+        point_at(endpoint, environ)
+        if (arn := _create_missing_tables(endpoint, settings)) is not None:
+            fallback(STREAM_ARN, arn, environ)
+        local: dict[str, LocalEndpoint] = {}
         if settings.jwt_issuer is None:
-            issuer = _issuer(listener, settings)
+            issuer = _issuer(url, settings)
             environ.update(issuer.environment)
+            local |= issuer.endpoints
+        queue = LocalQueue()
+        if not is_amazon(endpoint):
+            point_events_at(url, environ)
+            local |= {EVENTS: LocalBus(), DEAD_LETTERS: queue}
         application = load()
+        feed = None
+        if application.stream is not None and not is_amazon(endpoint):
+            feed = StreamFeed(
+                application.stream,
+                **_clients(stack, endpoint, environ[STREAMS_ENDPOINT]),
+                table=settings.sessions_table,
+                give_up=queue.give_up,
+            )
         server = LocalServer(
             application.gateway(),
             static_dir,
             application.functions,
-            local=issuer.endpoints if issuer else {},
+            local=local,
+            drain=partial(feed.drain, DRAIN_SECONDS) if feed else None,
             listener=listener,
         )
         stack.enter_context(server)
-        _announce(server.url, endpoint)
+        _announce(server.url, endpoint, is_embedded=not named)
+        if feed is not None:
+            # After the server, and so ended before it: what is being processed may need it.
+            stack.enter_context(feed)
         while True:
             signal.pause()
 
@@ -121,11 +156,13 @@ def _start_engine(stack: ExitStack) -> str:
     return stack.enter_context(EmbeddedDynamoDB()).endpoint
 
 
-def _create_missing_tables(endpoint: str, settings: Settings) -> None:
+def _create_missing_tables(endpoint: str, settings: Settings) -> str | None:
+    """Make the tables; give the ARN of the sessions table's stream, if it has one."""
     config = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 2})
     client = boto3.client("dynamodb", endpoint_url=endpoint, config=config)
     try:
         create_tables(client, sessions=settings.sessions_table, records=settings.records_table)
+        return stream_arn(client, settings.sessions_table)
     except (BotoCoreError, ClientError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StartFailed(f"no tables at {endpoint}: {reason}") from error
@@ -133,12 +170,24 @@ def _create_missing_tables(endpoint: str, settings: Settings) -> None:
         client.close()
 
 
-def _issuer(listener: socket.socket, settings: Settings) -> LocalIssuer:
+def _clients(stack: ExitStack, dynamodb: str, streams: str) -> Mapping[str, Any]:
+    # The feed tries again by itself, and an engine that hangs must not keep the end waiting.
+    config = Config(connect_timeout=1, read_timeout=4, retries={"total_max_attempts": 1})
+    clients = {
+        "dynamodb": boto3.client("dynamodb", endpoint_url=dynamodb, config=config),
+        "streams": boto3.client("dynamodbstreams", endpoint_url=streams, config=config),
+    }
+    for client in clients.values():
+        stack.callback(client.close)
+    return clients
+
+
+def _issuer(url: str, settings: Settings) -> LocalIssuer:
     # Whoever names an issuer of their own needs neither this one nor its cryptography.
     from infra.local.issuer import LocalIssuer
 
     return LocalIssuer(
-        f"http://{HOST}:{listener.getsockname()[1]}",
+        url,
         tenant_claim=settings.jwt_tenant_claim,
         roles_claim=settings.jwt_roles_claim,
     )
@@ -150,14 +199,18 @@ def _load_application() -> Application:
     return load()
 
 
-def _announce(url: str, endpoint: str | None) -> None:
-    engine = f"DynamoDB at {endpoint}" if endpoint else "embedded DynamoDB, gone when this ends"
+def _announce(url: str, endpoint: str, *, is_embedded: bool) -> None:
+    engine = "embedded DynamoDB, gone when this ends" if is_embedded else f"DynamoDB at {endpoint}"
     print(f"Stepwell listens on {url} (API: {url}/api; {engine}). Try:")
     print(
         f"curl -i -X POST {url}/api/sessions -H 'Content-Type: application/json'"
-        """ -d '{"projectData": {"projectName": "Riverside School"}}'""",
-        flush=True,
+        """ -d '{"projectData": {"projectName": "Riverside School"}}'"""
     )
+    if is_embedded:
+        print(f"For tools in another terminal: export {DYNAMODB_ENDPOINT}={endpoint}")
+    elif is_amazon(endpoint):
+        print("The stream is left to the function that is deployed beside these tables.")
+    sys.stdout.flush()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

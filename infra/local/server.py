@@ -6,7 +6,7 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -44,6 +44,8 @@ class LocalServer:
         Scheduled functions for ``/_local/functions/{name}``.
     local
         More endpoints under ``/_local``, by name.
+    drain
+        Waits until what a scheduled function did has had its consequences; see ``FunctionRunner``.
     port
         0 takes a free one.
     listener
@@ -57,11 +59,12 @@ class LocalServer:
         functions: Mapping[str, ScheduledFunction],
         *,
         local: Mapping[str, LocalEndpoint] | None = None,
+        drain: Callable[[], bool] | None = None,
         port: int = 0,
         listener: socket.socket | None = None,
     ) -> None:
         endpoints: dict[str, LocalEndpoint] = {
-            "functions": FunctionRunner(functions),
+            "functions": FunctionRunner(functions, drain=drain),
             **(local or {}),
         }
         site = Site(api, StaticFiles(static_dir), endpoints)
