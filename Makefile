@@ -35,6 +35,8 @@ $(READY):
 	@echo "Setting up $(VENV): a minute, once ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --requirement $(LOCK)
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -P -m infra.cli "$$@"\n' "$(CURDIR)" "$(CURDIR)/$(BIN)/python" >$(BIN)/stepwell
+	@chmod +x $(BIN)/stepwell
 	@touch $@
 
 run: $(READY) ## serve on http://127.0.0.1:8000 (PORT=...), the API under /api
@@ -68,10 +70,12 @@ lock-check: $(READY)
 bench: $(READY) ## measure every goal of PERFORMANCE.md
 	@$(BIN)/python -m tests.bench
 
-# Chalice asks for a region; what it writes works in any.
+# Chalice asks for a region; what it writes works in any. What it cannot say is merged in.
 package: $(READY) ## dist/deployment.zip and dist/sam.json (STAGE=dev)
-	@AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(BIN)/chalice package --stage $(STAGE) dist >/dev/null
+	@AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(BIN)/chalice package --stage $(STAGE) \
+		--merge-template infra/functions.json dist >/dev/null
 	@ls -sh dist
+	@echo "Its parameters are outputs of the stack that infra/template.yaml makes: SessionsStreamArn, DeadLettersUrl, DeadLettersArn."
 
 deploy: $(READY) ## deploy to AWS (STAGE=dev)
 	@$(BIN)/python -m infra.deploy --stage $(STAGE)

@@ -1,4 +1,4 @@
-"""Deploys a stage: the stack of the tables, its keys, then the functions and the API.
+"""Deploys a stage: the stack of the tables, their bus and queue, its keys, then the functions.
 
 ``python -m infra.deploy --stage dev``. All parts can be repeated: the stack is created or
 updated as needed, keys that are there stay, and Chalice updates what it has deployed before.
@@ -7,20 +7,17 @@ updated as needed, keys that are there stay, and Chalice updates what it has dep
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from chalice.deploy.deployer import ChaliceDeploymentError
 
-from infra import keys
+from infra import functions, keys
 from infra.stages import StageError, environment_of
-from infra.tables import RECORDS_PARAMETER, SESSIONS_PARAMETER
+from infra.tables import RECORDS_PARAMETER, SESSIONS_PARAMETER, TEMPLATE_PATH
 
-_ROOT = Path(__file__).parent.parent
-_TEMPLATE = _ROOT / "infra" / "template.yaml"
 _NO_CHANGES = "No updates are to be performed"
 
 
@@ -34,18 +31,16 @@ def main() -> None:
         print(
             f"Deploying stage {stage} to account {_account()}: tables {', '.join(tables.values())}"
         )
-        print(f"Stack {stack_name(stage)}: {deploy_stack(boto3.client('cloudformation'), stage)}")
+        cloudformation = boto3.client("cloudformation")
+        print(f"Stack {stack_name(stage)}: {deploy_stack(cloudformation, stage)}")
         print(deploy_keys(boto3.client("ssm"), stage))
-    except (StageError, BotoCoreError, ClientError) as error:
+        functions.deploy(stage, outputs_of(cloudformation, stage))
+    except (StageError, BotoCoreError, ClientError, ChaliceDeploymentError) as error:
         sys.exit(f"stepwell: {error}")
-    chalice = Path(sys.executable).with_name("chalice")
-    sys.exit(
-        subprocess.run([chalice, "deploy", "--stage", stage], cwd=_ROOT, check=False).returncode
-    )
 
 
 def stack_name(stage: str) -> str:
-    """Name the stack of a stage's tables."""
+    """Name the stack of a stage's tables, and of what stands beside them."""
     return f"stepwell-{stage}-tables"
 
 
@@ -58,14 +53,27 @@ def tables_of(stage: str) -> dict[str, str]:
     }
 
 
+def parameters_of(stage: str) -> dict[str, str]:
+    """Name all that a stage's stack holds, by its parameters."""
+    bus = environment_of(stage).get("EVENT_BUS")
+    if not bus:
+        raise StageError(f"EVENT_BUS of stage {stage} is not set in .chalice/config.json")
+    # The queue's name is told to nobody: the functions are given its URL.
+    return {
+        **tables_of(stage),
+        "EventBusName": bus,
+        "DeadLettersName": f"stepwell-{stage}-dead-letters",
+    }
+
+
 def deploy_stack(client: Any, stage: str) -> str:
     """Create or update the stack of the tables, wait for it, and tell which of these it was."""
     arguments = {
         "StackName": stack_name(stage),
-        "TemplateBody": _TEMPLATE.read_text(),
+        "TemplateBody": TEMPLATE_PATH.read_text(encoding="utf-8"),
         "Parameters": [
             {"ParameterKey": name, "ParameterValue": value}
-            for name, value in tables_of(stage).items()
+            for name, value in parameters_of(stage).items()
         ],
     }
     try:
@@ -84,6 +92,12 @@ def deploy_stack(client: Any, stage: str) -> str:
         return "unchanged"
     client.get_waiter("stack_update_complete").wait(StackName=stack_name(stage))
     return "updated"
+
+
+def outputs_of(client: Any, stage: str) -> dict[str, str]:
+    """Read what a stage's stack tells of itself."""
+    (stack,) = client.describe_stacks(StackName=stack_name(stage))["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def deploy_keys(client: Any, stage: str) -> str:

@@ -2,7 +2,8 @@
 
 The template is the only definition: this module turns its properties into the arguments
 of DynamoDB's own API, for the local server and the tests. A property that it does not
-know is an error, so that nothing in the template is left out without a word.
+know is an error, so that nothing of a table is left out without a word. What else is in the
+template is CloudFormation's alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TEMPLATE_PATH: Final = Path(__file__).with_name("template.yaml")
 SESSIONS_PARAMETER: Final = "SessionsTableName"
 RECORDS_PARAMETER: Final = "RecordsTableName"
+_PARAMETERS: Final = (SESSIONS_PARAMETER, RECORDS_PARAMETER)
 
 _logger = logging.getLogger(__name__)
 
@@ -65,9 +67,9 @@ class TableDefinition:
 
 
 def default_table_names() -> dict[str, str]:
-    """The parameters' defaults: ``{"SessionsTableName": …, "RecordsTableName": …}``."""
+    """The tables' parameters and their defaults: ``{"SessionsTableName": …, …}``."""
     parameters = _template()["Parameters"]
-    return {name: str(parameter["Default"]) for name, parameter in parameters.items()}
+    return {name: str(parameters[name]["Default"]) for name in _PARAMETERS if name in parameters}
 
 
 def table_definitions(names: Mapping[str, str] | None = None) -> list[TableDefinition]:

@@ -1,4 +1,4 @@
-"""The stack of the tables, as CloudFormation takes it."""
+"""The stack of the tables, their bus and queue, as CloudFormation takes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.deploy import deploy_keys, deploy_stack, tables_of
+from infra.deploy import deploy_keys, deploy_stack, outputs_of, tables_of
 from infra.stages import StageError
 
 
@@ -34,6 +34,30 @@ def test_a_stage_gets_the_tables_that_its_functions_are_told_of() -> None:
     assert deploy_stack(boto3.client("cloudformation"), "dev") == "created"
     for name in tables_of("dev").values():
         assert table(name)["TableStatus"] == "ACTIVE"
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_stage_gets_a_bus_and_a_place_for_dead_letters() -> None:
+    client = boto3.client("cloudformation")
+    deploy_stack(client, "dev")
+    outputs = outputs_of(client, "dev")
+    bus = boto3.client("events").describe_event_bus(Name="stepwell-dev")
+    assert (outputs["EventBusName"], outputs["EventBusArn"]) == ("stepwell-dev", bus["Arn"])
+    queue = boto3.client("sqs").get_queue_attributes(
+        QueueUrl=outputs["DeadLettersUrl"], AttributeNames=["All"]
+    )["Attributes"]
+    assert queue["QueueArn"] == outputs["DeadLettersArn"]
+    assert queue["QueueArn"].endswith(":stepwell-dev-dead-letters")
+    assert queue["MessageRetentionPeriod"] == str(14 * 24 * 60 * 60)
+    assert queue["SqsManagedSseEnabled"] == "true"
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_stack_tells_of_the_stream_that_the_table_has() -> None:
+    client = boto3.client("cloudformation")
+    deploy_stack(client, "dev")
+    stream = table("stepwell-dev-sessions")["LatestStreamArn"]
+    assert outputs_of(client, "dev")["SessionsStreamArn"] == stream
 
 
 @pytest.mark.usefixtures("aws")
@@ -67,6 +91,13 @@ def test_a_stage_without_keys_is_not_deployed(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(f"infra.{module}.environment_of", lambda _: {})
     with pytest.raises(StageError, match="KEY_SOURCE of stage dev"):
         deploy_keys(None, "dev")
+
+
+def test_a_stage_without_a_bus_is_not_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"SESSIONS_TABLE": "sessions", "RECORDS_TABLE": "records"}
+    monkeypatch.setattr("infra.deploy.environment_of", lambda _: tables)
+    with pytest.raises(StageError, match="EVENT_BUS of stage dev"):
+        deploy_stack(None, "dev")
 
 
 def test_a_stage_that_is_not_configured_is_named() -> None:

@@ -8,8 +8,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+
+from infra.functions import environment, subscription_extras
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +32,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("package")
     chalice = Path(sys.executable).with_name("chalice")
     subprocess.run(
-        [chalice, "package", "--stage", "dev", str(out)],
+        [
+            *(chalice, "package", "--stage", "dev"),
+            *("--merge-template", "infra/functions.json", str(out)),
+        ],
         cwd=ROOT,
         env={**os.environ, "AWS_DEFAULT_REGION": "us-east-1"},
         check=True,
@@ -60,9 +66,61 @@ def test_the_zip_carries_neither_tests_nor_infrastructure(package: Path) -> None
     assert not {"tests", "infra", "client", "moto", "pytest"} & top
 
 
-def test_the_template_routes_every_method_to_the_function(package: Path) -> None:
-    template = json.loads((package / "sam.json").read_text())
+@pytest.fixture(scope="module")
+def template(package: Path) -> dict[str, Any]:
+    return dict(json.loads((package / "sam.json").read_text()))
+
+
+def test_the_template_routes_every_method_to_the_function(template: dict[str, Any]) -> None:
     paths = template["Resources"]["RestAPI"]["Properties"]["DefinitionBody"]["paths"]
     assert set(paths["/sessions/{sessionId}"]) == {
         "get", "post", "put", "patch", "delete", "options",
     }  # fmt: skip
+
+
+def test_the_template_is_told_what_only_the_stack_of_the_tables_knows(
+    template: dict[str, Any],
+) -> None:
+    refs = {name: {"Ref": name} for name in template["Parameters"]}
+    assert set(refs) == {"SessionsStreamArn", "DeadLettersUrl", "DeadLettersArn"}
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables == environment(cast(dict[str, str], refs))
+
+
+def test_the_template_subscribes_the_stream_function_with_all_safeguards(
+    template: dict[str, Any],
+) -> None:
+    """One subscription: the additions are merged by its name, which is Chalice's to choose."""
+    events = [
+        event
+        for resource in template["Resources"].values()
+        for event in resource.get("Properties", {}).get("Events", {}).values()
+        if event["Type"] != "Schedule"
+    ]
+    refs = {name: {"Ref": name} for name in template["Parameters"]}
+    assert [event["Type"] for event in events] == ["DynamoDB"]
+    assert events[0]["Properties"] == {
+        "Stream": {"Ref": "SessionsStreamArn"},
+        "BatchSize": 100,
+        "StartingPosition": "TRIM_HORIZON",
+        "MaximumBatchingWindowInSeconds": 1,
+        **subscription_extras(cast(dict[str, str], refs)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "seconds", "policy"),
+    [
+        ("APIHandler", 15, "policy-dev.json"),
+        ("ProcessStream", 60, "policy-dev-stream.json"),
+        ("SweepExpiredSessions", 120, "policy-dev-sweep.json"),
+    ],
+)
+def test_each_function_has_its_own_time_and_rights(
+    template: dict[str, Any], function: str, seconds: int, policy: str
+) -> None:
+    properties = template["Resources"][function]["Properties"]
+    assert properties["Timeout"] == seconds
+    role = template["Resources"][properties["Role"]["Fn::GetAtt"][0]]
+    (attached,) = role["Properties"]["Policies"]
+    assert attached["PolicyDocument"] == json.loads((ROOT / ".chalice" / policy).read_text())

@@ -102,6 +102,10 @@ class TestDefinitions:
         with pytest.raises(TemplateError, match="Session"):
             table_definitions({"Session": "typo"})
 
+    def test_a_parameter_of_something_else_names_no_table(self) -> None:
+        with pytest.raises(TemplateError, match="EventBusName"):
+            table_definitions({"EventBusName": "bus"})
+
     def test_only_sessions_expire_and_only_records_are_backed_up(self) -> None:
         sessions, records = table_definitions()
         assert (sessions.ttl_attribute, sessions.point_in_time_recovery) == ("ttl", False)
