@@ -37,14 +37,18 @@ def resources(statement: dict[str, Any]) -> list[str]:
 
 
 def granted(stage: str, function: str) -> dict[str, set[str]]:
-    """Actions by resource, but for logs."""
+    """Actions by resource, but for logs and traces."""
     found: dict[str, set[str]] = {}
-    for statement in statements(stage, function):
+    for statement in untraced(stage, function):
         assert statement["Effect"] == "Allow"
         for resource in resources(statement):
             if ":logs:" not in resource:
                 found.setdefault(resource, set()).update(statement["Action"])
     return found
+
+
+def untraced(stage: str, function: str) -> list[dict[str, Any]]:
+    return [each for each in statements(stage, function) if each["Sid"] != "Tracing"]
 
 
 def dynamodb(*actions: str) -> set[str]:
@@ -125,13 +129,21 @@ def test_each_writes_its_own_log(stage: str, function: str) -> None:
 
 @each_stage
 @each_function
+def test_each_may_trace_which_knows_no_resources(stage: str, function: str) -> None:
+    (traces,) = (each for each in statements(stage, function) if each["Sid"] == "Tracing")
+    assert traces["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    assert resources(traces) == ["*"]
+
+
+@each_stage
+@each_function
 def test_nothing_is_granted_by_pattern_and_no_scan_at_all(stage: str, function: str) -> None:
     actions = {
         action for statement in statements(stage, function) for action in statement["Action"]
     }
     assert "dynamodb:Scan" not in actions
     assert not {action for action in actions if "*" in action}
-    for statement in statements(stage, function):
+    for statement in untraced(stage, function):
         for resource in resources(statement):
             # Partition, region and account are filled in by where it is deployed. What follows
             # is a name; a pattern stands behind it only, for what AWS itself adds to the name.
