@@ -47,7 +47,8 @@ class Settings:
     resume_link_ttl
         For which a link to go on elsewhere can be used.
     session_expiring_notice
-        How long before its expiry a session is announced as expiring; None: never.
+        How long before its expiry a session is announced as expiring, by the next sweep;
+        None: never.
     event_bus
         Name or ARN of the EventBridge bus that hears of events; None: nobody is told.
     dead_letter_queue
@@ -127,7 +128,14 @@ class Settings:
             name.lower(): readers[name](name, value) for name, value in given.items() if value
         }
         _complete_issuer(values)
-        return cls(**values)  # type: ignore[arg-type]
+        settings = cls(**values)  # type: ignore[arg-type]
+        notice = settings.session_expiring_notice
+        if notice is not None and notice < settings.session_cleanup_interval:
+            raise SettingsError(
+                "SESSION_EXPIRING_NOTICE must be at least SESSION_CLEANUP_INTERVAL:"
+                " a session could expire between two sweeps, unannounced"
+            )
+        return settings
 
 
 def _refuse(name: str, value: str, wanted: str) -> SettingsError:

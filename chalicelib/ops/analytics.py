@@ -94,7 +94,7 @@ class Analytics:
         """
         found = self._flows.named(flow or self._default_flow)
         until = _day("to", last or day_of(self._clock()))
-        since = until - _USUAL if first is None else _day("from", first)
+        since = until - min(_USUAL, until - date.min) if first is None else _day("from", first)
         if since > until:
             raise InvalidRequest("from must not be after to.")
         if (until - since).days >= MOST_DAYS:
@@ -118,6 +118,9 @@ def funnel_of(flow: Flow, first: date, last: date, tally: Tally) -> Funnel:
         else:
             step = steps.setdefault(count.number, dict.fromkeys(OF_STEP, 0))
             step[count.kind] += times
+    for step in steps.values():
+        # A step that was completed before the first day may have been cleared since.
+        step[Kind.COMPLETED] = max(step[Kind.COMPLETED], 0)
     created = totals[Kind.CREATED]
     return Funnel(
         flow=flow,

@@ -45,7 +45,7 @@ class Delivered:
     failed
         Events to try again.
     bad
-        Events that cannot be delivered, and the kind of the error.
+        Events that cannot be delivered, and the kind of the error. They stay in the outbox.
     """
 
     messages: int = 0
@@ -85,8 +85,7 @@ class Delivery:
                     outcome.messages += 1
                     queue.drop_head()
                 elif isinstance(error, Undeliverable):
-                    outcome.bad.append((queue.first, type(error).__name__))
-                    queue.drop_head()
+                    outcome.bad.append((queue.drop_first(), str(error)))
                 else:
                     # What comes later in this session must wait, too.
                     outcome.failed += queue.give_back()
@@ -145,6 +144,9 @@ class _Queue:
 
     def drop_head(self) -> None:
         del self.parcels[0][1][0]
+
+    def drop_first(self) -> Waiting:
+        return self.parcels.pop(0)[0]
 
     def take_empty(self) -> list[Waiting]:
         """Take out events of which no message is left."""

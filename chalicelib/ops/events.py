@@ -31,12 +31,12 @@ class Message:
     detail
         JSON text.
     at
-        When it happened, in milliseconds.
+        When it happened, in milliseconds; None: now, for what is still to come.
     """
 
     kind: str
     detail: str
-    at: int
+    at: int | None
 
 
 class Undeliverable(Exception):
@@ -74,9 +74,8 @@ class Messages:
         key
             Digest of the session's id.
         """
-        return [
-            Message(kind, dumps(detail), event.at) for kind, detail in self._details(key, event)
-        ]
+        at = None if event.kind == "session.expiring" else event.at
+        return [Message(kind, dumps(detail), at) for kind, detail in self._details(key, event)]
 
     def _details(self, key: str, event: Event) -> Iterable[tuple[str, dict[str, Any]]]:
         common = {

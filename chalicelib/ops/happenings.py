@@ -14,7 +14,6 @@ from chalicelib.flows.registry import FlowRegistry
 from chalicelib.flows.validation import errors_of_fields
 from chalicelib.ops import durations
 from chalicelib.ops.counts import Count, Kind, Tally, day_of
-from chalicelib.sessions import ids
 from chalicelib.sessions.history import Edit
 from chalicelib.sessions.model import Session, Status
 from chalicelib.sessions.progress import completed_steps, validate
@@ -55,9 +54,7 @@ class Happening:
     Parameters
     ----------
     version
-        The session's, after it. With ``announcement``, what the happening is known by.
-    announcement
-        Whether it says no more than that the expiry was announced; that changes no version.
+        The session's, after it: what the happening is known by.
     edit
         What the history says of it.
     tombstone
@@ -73,7 +70,6 @@ class Happening:
     sequence: str
     key: str
     version: int
-    announcement: bool = False
     counts: Tally = field(default_factory=Tally)
     edit: Edit | None = None
     tombstone: Session | None = None
@@ -91,7 +87,8 @@ def happening(change: Change, flows: FlowRegistry, now: int) -> Happening | None
         return _ended(change, before, after) if before is not None and _active(before) else None
     if before is None or after.version != before.version:
         return _saved(change, before, after, flows)
-    return _announced(change, after) if after.announced != before.announced else None
+    # A link was used, or the expiry was announced: that says all there is to say itself.
+    return None
 
 
 def _active(session: Session) -> bool:
@@ -210,32 +207,8 @@ def _expired(change: Change, before: Session, version: int, *, leaves: bool) -> 
         version=version,
         counts=counts,
         tombstone=_tombstone(before, version) if leaves else None,
-        event=_event("session.expired", before, version, before.expires_at),
+        event=Event.of(before, "session.expired", version, before.expires_at),
         over=True,
-    )
-
-
-def _announced(change: Change, session: Session) -> Happening:
-    return Happening(
-        sequence=change.sequence,
-        key=session.key,
-        version=session.version,
-        announcement=True,
-        event=_event("session.expiring", session, session.version, session.announced),
-        until=session.deadline,
-    )
-
-
-def _event(kind: str, session: Session, version: int, at: int) -> Event:
-    return Event(
-        # Told again after a failure, it is the same event.
-        event_id=ids.digest(session.key, kind, str(version)),
-        kind=kind,
-        at=at,
-        flow=session.flow,
-        flow_version=session.flow_version,
-        version=version,
-        step=session.current_step,
     )
 
 

@@ -27,13 +27,13 @@ class Unreadable:
     ----------
     key
         Digest of the session's id, if that can be told.
-    reason
-        The error's kind; never its text, which may quote what was typed.
+    error
+        What went wrong when it was read.
     """
 
     sequence: str
     key: str
-    reason: str
+    error: Exception
 
 
 Record = Change | Waiting | Unreadable
@@ -97,7 +97,7 @@ class StreamConsumer:
         waiting = []
         for record in records:
             if isinstance(record, Unreadable):
-                batch.bad.append((record.sequence, record.key, record.reason))
+                self._put_aside(record.sequence, record.key, record.error, batch)
             elif isinstance(record, Waiting):
                 waiting.append(record)
             else:
@@ -106,15 +106,14 @@ class StreamConsumer:
                     happened.append(found)
         self._settle(happened, batch)
         self._deliver(waiting, batch)
-        given_up = sum(self._give_up(*one, batch) for one in batch.bad)
+        given_up = sum(self._give_up(letter, batch) for letter in batch.bad)
         return Report(batch.failed, batch.counts, batch.delivered, given_up)
 
     def _happening(self, change: Change, batch: _Batch) -> Happening | None:
         try:
             return happening(change, self._flows, self._clock())
         except Exception as error:  # noqa: BLE001 (one bad record must not stop the others)
-            self._log.failure(error, session=change.key[:8])
-            batch.bad.append((change.sequence, change.key, type(error).__name__))
+            self._put_aside(change.sequence, change.key, error, batch)
             return None
 
     def _settle(self, happened: list[Happening], batch: _Batch) -> None:
@@ -123,25 +122,30 @@ class StreamConsumer:
             batch.counts.update(entered.counts)
         batch.failed += [one.sequence for one in settled.failed]
         for one, error in settled.refused:
-            self._log.failure(error, session=one.key[:8])
-            batch.bad.append((one.sequence, one.key, type(error).__name__))
+            self._put_aside(one.sequence, one.key, error, batch)
 
     def _deliver(self, waiting: list[Waiting], batch: _Batch) -> None:
         outcome = self._delivery.deliver(waiting)
         batch.delivered = outcome.messages
         batch.failed += [one.sequence for one in outcome.failed]
-        batch.bad += [(one.sequence, one.key, reason) for one, reason in outcome.bad]
+        for one, reason in outcome.bad:
+            event = {"eventId": one.event.event_id, "event": one.event.kind}
+            batch.bad.append(_letter(one.sequence, one.key, reason) | event)
 
-    def _give_up(self, sequence: str, key: str, reason: str, batch: _Batch) -> bool:
-        """Put a record aside; one that cannot even be put aside is to come again."""
+    def _put_aside(self, sequence: str, key: str, error: Exception, batch: _Batch) -> None:
+        self._log.failure(error, session=key[:8])
+        # The error's kind, never its text, which may quote what was typed.
+        batch.bad.append(_letter(sequence, key, type(error).__name__))
+
+    def _give_up(self, letter: dict[str, str], batch: _Batch) -> bool:
+        """Tell of a record that was put aside; of which nobody can be told is to come again."""
         if self._dead_letters is not None:
-            letter = {"sequenceNumber": sequence, "session": key, "reason": reason}
             try:
                 self._dead_letters.put(letter)
                 return True
             except Exception as error:  # noqa: BLE001 (whatever it is, the record is not lost)
-                self._log.failure(error, session=key[:8])
-        batch.failed.append(sequence)
+                self._log.failure(error)
+        batch.failed.append(letter["sequenceNumber"])
         return False
 
 
@@ -150,6 +154,10 @@ class _Batch:
 
     def __init__(self) -> None:
         self.failed: list[str] = []
-        self.bad: list[tuple[str, str, str]] = []
+        self.bad: list[dict[str, str]] = []
         self.counts = Tally()
         self.delivered = 0
+
+
+def _letter(sequence: str, key: str, reason: str) -> dict[str, str]:
+    return {"sequenceNumber": sequence, "session": key, "reason": reason}

@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from chalicelib.sessions.model import Session, Status
+from chalicelib.sessions.store import Event
+
 HOUR = 3_600_000
 """Milliseconds."""
 
@@ -44,22 +47,6 @@ _MOST_READ = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A session as it was found.
-
-    Parameters
-    ----------
-    announced
-        The expiry that was announced; 0: none.
-    """
-
-    key: str
-    active: bool
-    expires_at: int
-    announced: int
-
-
-@dataclass(frozen=True, slots=True)
 class KeyPage:
     """Keys of sessions that expire in one hour; ``rest`` is where the others begin, if any."""
 
@@ -82,14 +69,20 @@ class ExpiryStore(Protocol):
     def keys(self, hour: int, shard: int, limit: int, rest: object) -> KeyPage:
         """List keys. The index is a moment behind the table."""
 
-    def look(self, keys: Iterable[str]) -> list[Due]:
-        """Read sessions, as the last finished write left them; what is gone is left out."""
+    def look(self, keys: Iterable[str]) -> list[Session]:
+        """Read sessions without their data, as the last finished write left them.
+
+        What is gone is left out.
+        """
 
     def remove(self, keys: Iterable[str]) -> None:
         """Delete sessions; what is gone already is no error."""
 
-    def announce(self, due: Due, now: int) -> bool:
-        """Note that a session's expiry is announced; False: it was, or it expires otherwise."""
+    def announce(self, session: Session, event: Event, now: int) -> bool:
+        """Queue the event, and note that this expiry is announced, all or nothing.
+
+        False: the session is not any more what it was.
+        """
 
     def active(self, flows: Iterable[str]) -> Mapping[str, int]:
         """Tell how many sessions of each flow are active, as far as they were counted."""
@@ -228,7 +221,7 @@ class Sweeper:
             return []
         sweep.looked += len(keys)
         found = self._store.look(keys)
-        return [due.key for due in found if due.active and due.expires_at <= now]
+        return [one.key for one in found if one.status is Status.ACTIVE and one.expires_at <= now]
 
     def _announce(self, now: int, until: Callable[[], bool], sweep: Sweep, *, dry: bool) -> bool:
         """Announce what expires soon; tell whether there was time for all of it.
@@ -243,11 +236,21 @@ class Sweeper:
                     if until():
                         return False
                     page = self._store.keys(hour, shard, _PAGE, rest)
-                    for due in self._store.look(page.keys) if page.keys else ():
-                        soon = due.active and now < due.expires_at <= horizon
-                        if soon and due.announced != due.expires_at:
-                            sweep.announced += dry or self._store.announce(due, now)
+                    for session in self._store.look(page.keys) if page.keys else ():
+                        if _to_announce(session, now, horizon):
+                            sweep.announced += dry or self._store.announce(
+                                session, _expiring(session), now
+                            )
                     rest = page.rest
                     if rest is None:
                         break
         return True
+
+
+def _to_announce(session: Session, now: int, horizon: int) -> bool:
+    soon = session.status is Status.ACTIVE and now < session.expires_at <= horizon
+    return soon and session.announced != session.expires_at
+
+
+def _expiring(session: Session) -> Event:
+    return Event.of(session, "session.expiring", session.version, session.expires_at)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
+from chalicelib.sessions import ids
 from chalicelib.sessions.model import Record, Session
 from chalicelib.sessions.write import Removal, Write
 
@@ -86,6 +87,19 @@ class Event:
     version: int
     step: int
     record_id: str | None = None
+
+    @classmethod
+    def of(cls, session: Session, kind: str, version: int, at: int) -> Self:
+        """Compose an event of a session; composed again, it is the same event."""
+        return cls(
+            event_id=ids.digest(session.key, kind, str(version), str(at)),
+            kind=kind,
+            at=at,
+            flow=session.flow,
+            flow_version=session.flow_version,
+            version=version,
+            step=session.current_step,
+        )
 
 
 class SessionStore(Protocol):

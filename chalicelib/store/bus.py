@@ -72,13 +72,15 @@ class EventBridge:
         return [_error(entry) for entry in answer["Entries"]]
 
     def _entry(self, message: Message) -> dict[str, Any]:
-        return {
+        entry: dict[str, Any] = {
             "EventBusName": self._bus,
             "Source": SOURCE,
             "DetailType": message.kind,
             "Detail": message.detail,
-            "Time": datetime.fromtimestamp(message.at / 1000, UTC),
         }
+        if message.at is not None:
+            entry["Time"] = datetime.fromtimestamp(message.at / 1000, UTC)
+        return entry
 
 
 def _fitting(messages: list[Message]) -> list[list[Message]]:

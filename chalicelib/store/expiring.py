@@ -6,19 +6,23 @@ gauges: ``at``, the time of the last sweep, and ``ac``, the active sessions by f
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
 
 from chalicelib.ops.counts import Kind
-from chalicelib.ops.sweep import Due, KeyPage
-from chalicelib.sessions.model import Status
-from chalicelib.store import keys
+from chalicelib.ops.sweep import KeyPage
+from chalicelib.sessions.model import Session, Status
+from chalicelib.sessions.store import Event
+from chalicelib.store import items, keys
 from chalicelib.store.batches import Batches
 from chalicelib.store.calls import Calls, ConditionFailed
 from chalicelib.store.items import STATUS, number, text
 from chalicelib.store.ledger import tally_of
 
 _INDEX = "expiry"
+
+_FACTS = "pk,w,st,v,n,t,u,e,x,m,en"
+"""Attributes of a session that are not what somebody typed."""
 
 
 class DynamoExpiryStore:
@@ -72,29 +76,35 @@ class DynamoExpiryStore:
         found = [item["pk"]["S"].removeprefix("S#") for item in answer["Items"]]
         return KeyPage(found, answer.get("LastEvaluatedKey"))
 
-    def look(self, wanted: Iterable[str]) -> list[Due]:
-        """Read sessions."""
-        found = self._batches.get(map(keys.session, wanted), show="pk,st,e,en")
-        return [_due(item) for item in found]
+    def look(self, wanted: Iterable[str]) -> list[Session]:
+        """Read sessions without their data."""
+        found = self._batches.get(map(keys.session, wanted), show=_FACTS)
+        return [items.session_of(item) for item in found]
 
     def remove(self, going: Iterable[str]) -> None:
         """Delete sessions."""
         self._batches.delete(map(keys.session, going))
 
-    def announce(self, due: Due, now: int) -> bool:
-        """Note that a session's expiry is announced. It is nobody's save: only this changes."""
+    def announce(self, session: Session, event: Event, now: int) -> bool:
+        """Queue the event, and note it. It is nobody's save: no version, no expiry moves."""
+        mark = {
+            "TableName": self._sessions,
+            "Key": keys.session(session.key),
+            "UpdateExpression": "SET en=:e",
+            "ConditionExpression": "st=:a AND v=:v AND e=:e AND e>:n AND NOT en=:e",
+            "ExpressionAttributeValues": {
+                ":a": text(STATUS[Status.ACTIVE]),
+                ":v": number(session.version),
+                ":e": number(session.expires_at),
+                ":n": number(now),
+            },
+        }
+        put = {"TableName": self._sessions, "Item": items.outbox_item(session.key, event)}
         try:
             self._call(
-                "update_item",
-                TableName=self._sessions,
-                Key=keys.session(due.key),
-                UpdateExpression="SET en=:e",
-                ConditionExpression="st=:a AND e=:e AND e>:n AND NOT en=:e",
-                ExpressionAttributeValues={
-                    ":a": text(STATUS[Status.ACTIVE]),
-                    ":e": number(due.expires_at),
-                    ":n": number(now),
-                },
+                "transact_write_items",
+                TransactItems=[{"Update": mark}, {"Put": put}],
+                ClientRequestToken=str(uuid.uuid4()),
             )
         except ConditionFailed as failed:
             # If it is because an answer was lost, it was this sweep all the same.
@@ -129,12 +139,3 @@ class DynamoExpiryStore:
                 "ac": {"M": {flow: number(count) for flow, count in active.items()}},
             },
         )
-
-
-def _due(item: Mapping[str, Any]) -> Due:
-    return Due(
-        key=cast(str, item["pk"]["S"]).removeprefix("S#"),
-        active=item["st"]["S"] == STATUS[Status.ACTIVE],
-        expires_at=int(item["e"]["N"]),
-        announced=int(item["en"]["N"]) if "en" in item else 0,
-    )

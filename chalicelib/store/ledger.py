@@ -3,8 +3,7 @@
 An item of the ledger covers ``keys.WINDOW`` versions of a session
 
 =========  ====  ======================================================================
-``s``      NS    what was entered: the place of a version in the window, and behind all
-                 places that of the announcement of an expiry at that version
+``s``      NS    what was entered: the places of versions in the window
 ``h0``...  S     the edit that led to the version at that place, as JSON text
 ``z``      N     the session is over, and its edits are gone
 ``ttl``    N     while there are edits, the session's last possible expiry, and then a
@@ -274,7 +273,7 @@ def _happenings(entries: Iterable[_Entry]) -> list[Happening]:
 
 def _place(one: Happening) -> int:
     """Give the number by which a happening is known in its window."""
-    return one.version % keys.WINDOW + (keys.WINDOW if one.announcement else 0)
+    return one.version % keys.WINDOW
 
 
 def _marks_until(entry: _Entry, now: int, *, over: bool) -> int:

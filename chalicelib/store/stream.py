@@ -48,7 +48,7 @@ def _record(raw: Mapping[str, Any]) -> Record | None:
         if sort.startswith(keys.OUTBOX) and raw["eventName"] == "INSERT":
             return Waiting(sequence=sequence, key=key, event=items.event_of(new))
     except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the others are read)
-        return Unreadable(sequence=sequence, key=key, reason=type(error).__name__)
+        return Unreadable(sequence=sequence, key=key, error=error)
     return None
 
 

@@ -75,13 +75,23 @@ class EmbeddedDynamoDB:
         self._worker.close()
 
 
-def _forget_iterators() -> None:
-    """Drop shard iterators that nobody uses any more; moto keeps each, and each poll makes one."""
-    for account in get_backend("dynamodbstreams").values():
-        for backend in account.values():
+def _mind_iterators() -> None:
+    """Do for shard iterators what moto leaves undone.
+
+    It keeps each for ever, and each poll makes one. And it takes back a transaction that failed
+    by putting a copy of the whole table in its place, stream and all: an iterator that was
+    given out before would read the old one, which nobody writes to any more.
+    """
+    for account, regions in get_backend("dynamodbstreams").items():
+        for region, backend in regions.items():
             iterators = backend.shard_iterators
             while len(iterators) > _ITERATORS:
                 del iterators[next(iter(iterators))]
+            tables = get_backend("dynamodb")[account][region].tables
+            for iterator in iterators.values():
+                table = tables.get(iterator.stream_shard.table.name)
+                if table is not None and table.stream_shard is not None:
+                    iterator.stream_shard = table.stream_shard
 
 
 class _OneAtATime:
@@ -109,7 +119,7 @@ class _OneAtATime:
 
     def _run(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         answer = list(self._application(environ, start_response))
-        _forget_iterators()
+        _mind_iterators()
         return answer
 
     def close(self) -> None:

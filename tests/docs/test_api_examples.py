@@ -3,9 +3,11 @@
 The page explains its signs to the reader; this is what they mean here. A request is an
 ``http`` block that begins with a method, and the block after it is its answer. ``{sessionId}``,
 ``{recordId}``, ``{token}`` and ``{cursor}`` are those of the latest answers, and
-``{token of ada}`` is a token that says so. ``…`` in a text matches anything, a text
-that is nothing else matches any value, and as a member or an element it allows further ones.
-``<!-- 24 hours pass -->`` moves the clock.
+``{token of ada}`` is a token that says so, ``{token of ada, analyst}`` one that names roles as
+well. ``…`` in a text matches anything, a text that is nothing else matches any value, and as a
+member or an element it allows further ones. ``<!-- 24 hours pass -->`` moves the clock,
+``<!-- the sweep runs -->`` and ``<!-- the stream is followed -->`` do what happens by itself
+where Stepwell is deployed.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ from chalicelib.web.problems import KINDS
 from infra.local.routing import RouteTable
 from tests.functional.live import HOUR, Api, operations, serving
 from tests.support.engines import Tables
+from tests.support.streaming import operations_on
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 ANYTHING = "…"
 TOLD = ("sessionId", "recordId", "token", "cursor")
-BLOCK = re.compile(r"```http\n(.*?)```|<!-- (\d+) hours pass -->", re.DOTALL)
+BLOCK = re.compile(r"```http\n(.*?)```|<!-- (.*?) -->", re.DOTALL)
+TOKEN = re.compile(r"{token of (\w+)((?:, \w+)*)}")
 
 
 class Message(NamedTuple):
@@ -41,25 +45,26 @@ class Message(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A request, its answer, and the hours that pass before."""
+    """A request, its answer, and what happens before."""
 
     request: Message
     answer: Message
-    pause: int
+    before: tuple[str, ...]
 
 
 def examples() -> Iterator[Example]:
-    request, pause = None, 0
+    request: Message | None = None
+    before: tuple[str, ...] = ()
     for found in BLOCK.finditer(PAGE):
         if found[2]:
-            pause = int(found[2])
+            before += (found[2],)
             continue
         message = read(found[1], PAGE.count("\n", 0, found.start()) + 1)
         if request is None:
             request = message
         else:
-            yield Example(request, message, pause)
-            request, pause = None, 0
+            yield Example(request, message, before)
+            request, before = None, ()
     assert request is None, f"line {request.line} is not answered"
 
 
@@ -102,16 +107,35 @@ def api(moto_tables: Tables) -> Iterator[Api]:
         yield api
 
 
-def test_every_example_is_answered_as_the_page_shows(api: Api) -> None:
+def happens(what: str, api: Api, tables: Tables) -> None:
+    """Do what a comment of the page says, on the application's tables and by its clock."""
+    if passed := re.fullmatch(r"(\d+) hours pass", what):
+        api.clock.ahead += int(passed[1]) * HOUR
+        return
+    # From the stream's beginning each time: moto's iterators do not survive a transaction that
+    # failed, and what is followed twice counts once.
+    background = operations_on(tables, api.clock)
+    with background.stream:
+        if what == "the sweep runs":
+            background.sweep()
+        else:
+            assert what == "the stream is followed"
+            background.follow()
+
+
+def test_every_example_is_answered_as_the_page_shows(api: Api, moto_tables: Tables) -> None:
     ids: dict[str, str] = {}
 
+    def token(found: re.Match[str]) -> str:
+        return api.issuer.token(found[1], roles=found[2].split(", ")[1:])
+
     def with_ids(text: str) -> str:
-        found = re.sub(r"{token of (\w+)}", lambda name: api.issuer.token(name[1]), text)
-        return re.sub(rf"{{({'|'.join(TOLD)})}}", lambda name: ids[name[1]], found)
+        return re.sub(rf"{{({'|'.join(TOLD)})}}", lambda name: ids[name[1]], TOKEN.sub(token, text))
 
     wrong = []
-    for request, shown, pause in examples():
-        api.clock.ahead += pause * HOUR
+    for request, shown, before in examples():
+        for what in before:
+            happens(what, api, moto_tables)
         method, path = with_ids(request.start).split()
         content = with_ids(request.body).encode()
         declared = {"Content-Type": "application/json"} if content else {}

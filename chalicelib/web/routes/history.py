@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chalicelib.errors import InvalidRequest
+from chalicelib.errors import Finalized, InvalidRequest
 from chalicelib.sessions.history import History
 from chalicelib.web import render, schemas
 from chalicelib.web.endpoint import READS, Endpoint
@@ -33,7 +33,7 @@ def history_endpoints(history: History) -> list[Endpoint]:
             operation="readHistory",
             query=("limit", "cursor"),
             answers={200: schemas.HistoryView},
-            errors=(*READS, InvalidRequest),
+            errors=(*READS, Finalized, InvalidRequest),
         )
     ]
 
