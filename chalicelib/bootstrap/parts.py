@@ -7,16 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chalicelib.errors import UnknownFlow
 from chalicelib.flows import definitions
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.observability import Log, Metrics
-from chalicelib.ops.analytics import CountStore
-from chalicelib.ops.events import EventBus
-from chalicelib.ops.health import HealthStore
-from chalicelib.ops.stream import DeadLetters
 from chalicelib.security.keys import Keys
 from chalicelib.security.limits import CounterStore
 from chalicelib.security.tokens import TokenVerifier
@@ -35,6 +31,12 @@ from chalicelib.store.history import DynamoHistoryStore
 from chalicelib.store.links import DynamoLinkStore
 from chalicelib.store.owned import DynamoOwnerStore
 from chalicelib.store.sessions import DynamoSessionStore
+
+if TYPE_CHECKING:
+    from chalicelib.ops.analytics import CountStore
+    from chalicelib.ops.events import EventBus
+    from chalicelib.ops.health import HealthStore
+    from chalicelib.ops.stream import DeadLetters
 
 
 def clock() -> int:

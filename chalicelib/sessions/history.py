@@ -47,12 +47,12 @@ class Edit:
     @classmethod
     def between(cls, before: Session | None, after: Session) -> Self:
         """Compare a session with what it was; None: it was not there."""
-        touched = [
+        touched = sorted(
             (step, name)
             for step, versions in after.field_versions.items()
             for name, version in versions.items()
             if version == after.version
-        ]
+        )
         named = touched[:MOST_NAMES]
         held = [one for one in named if one[1] in after.steps.get(one[0], {})]
         claimed = after.claimed - (before.claimed if before else frozenset())

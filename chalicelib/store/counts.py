@@ -7,7 +7,7 @@ from typing import Any
 from chalicelib.ops.counts import Tally
 from chalicelib.store.calls import Calls
 from chalicelib.store.items import text
-from chalicelib.store.ledger import tally_of
+from chalicelib.store.tallies import tally_of
 
 _LAST = "~"
 """Sorts behind every lane of a day."""

@@ -17,7 +17,7 @@ from chalicelib.store import items, keys
 from chalicelib.store.batches import Batches
 from chalicelib.store.calls import Calls, ConditionFailed
 from chalicelib.store.items import STATUS, number, text
-from chalicelib.store.ledger import tally_of
+from chalicelib.store.tallies import tally_of
 
 _INDEX = "expiry"
 

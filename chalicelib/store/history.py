@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.sessions.history import Edit
 from chalicelib.store import keys
 from chalicelib.store.calls import Calls
-from chalicelib.store.ledger import edit_of
+from chalicelib.store.edits import edit_of
 
 _SPARE = 2
 """Items that a request asks for beside those that are needed at least."""

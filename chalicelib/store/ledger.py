@@ -13,10 +13,6 @@ An item of the ledger covers ``keys.WINDOW`` versions of a session
 One transaction marks many versions and adds up their counts, so that a batch of events costs
 each session's item, and a few items of counts. A mark that is there already fails its
 transaction, says so, and is left out of the next try.
-
-Counts (records table, see ``keys``): ``cr`` created, ``fi`` finalized, ``de`` deleted, ``ex``
-expired; ``r1`` reached, ``c1`` completed, ``a1`` abandoned, ``x1`` errors, of step 1; and
-``b17`` finalized within the time that bucket 17 stands for.
 """
 
 from __future__ import annotations
@@ -29,13 +25,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from chalicelib.errors import StepwellError, StoreUnavailable
-from chalicelib.exact_json import dumps, loads_own
-from chalicelib.ops.counts import ENDS, Count, Kind, Tally
+from chalicelib.ops.counts import Tally
 from chalicelib.ops.happenings import Happening
 from chalicelib.ops.ledger import Settled
-from chalicelib.sessions.history import Edit
-from chalicelib.store import items, keys
+from chalicelib.store import items, keys, tallies
 from chalicelib.store.calls import Calls, ConditionFailed
+from chalicelib.store.edits import EDITS, REMEMBERED, edit_text, stripped
 from chalicelib.store.items import Item, number, text
 
 _MOST_ACTIONS = 96
@@ -43,25 +38,6 @@ _MOST_ACTIONS = 96
 
 _ROUNDS = 8
 """Transactions for the same happenings; each that fails leaves out what it found entered."""
-
-_REMEMBERED = 3 * 24 * 60 * 60 * 1000
-"""Milliseconds for which marks outlive their session. A stream keeps its records for a day."""
-
-_NAMES = {
-    Kind.CREATED: "cr",
-    Kind.FINALIZED: "fi",
-    Kind.DELETED: "de",
-    Kind.EXPIRED: "ex",
-    Kind.REACHED: "r",
-    Kind.COMPLETED: "c",
-    Kind.ABANDONED: "a",
-    Kind.ERRORS: "x",
-    Kind.SECONDS: "b",
-}
-_OF_STEPS = {"r": Kind.REACHED, "c": Kind.COMPLETED, "a": Kind.ABANDONED, "x": Kind.ERRORS}
-_OF_FLOW = {"cr": Kind.CREATED, "fi": Kind.FINALIZED, "de": Kind.DELETED, "ex": Kind.EXPIRED}
-
-_EDITS = ",".join(f"h{place}" for place in range(keys.WINDOW))
 
 Action = dict[str, Any]
 
@@ -96,11 +72,12 @@ class DynamoLedger:
         except StoreUnavailable:
             return Settled(failed=_happenings(entries))
         except (ClientError, StepwellError, KeyError, ValueError) as error:
-            if len(entries) == 1:
-                return Settled(refused=[(one, error) for one in entries[0].happenings])
+            happenings = _happenings(entries)
+            if len(happenings) == 1:
+                return Settled(refused=[(happenings[0], error)])
         # One of them is bad, and must not keep out the others.
         settled = Settled()
-        for entry in entries:
+        for entry in entries if len(entries) > 1 else entries[0].singly():
             settled.add(self._settle([entry], now))
         return settled
 
@@ -154,7 +131,7 @@ class DynamoLedger:
             values[f":s{index}"] = number(_place(one))
             conditions.append(f"NOT contains(s,:s{index})")
             if one.edit is not None and not over:
-                values[f":h{index}"] = text(_write(one.edit))
+                values[f":h{index}"] = text(edit_text(one.edit))
                 sets.append(f"h{one.version % keys.WINDOW}=:h{index}")
         values[":s"] = items.numbers(map(_place, entry.happenings))
         if over:
@@ -168,7 +145,7 @@ class DynamoLedger:
             "TableName": self._sessions,
             "Key": keys.history(entry.key, entry.happenings[0].version),
             "UpdateExpression": f"SET {','.join([*sets, '#t=:t'])}"
-            + (f" REMOVE {_EDITS}" if over else "")
+            + (f" REMOVE {EDITS}" if over else "")
             + " ADD s :s",
             "ConditionExpression": " AND ".join(conditions),
             "ExpressionAttributeNames": {"#t": "ttl"},
@@ -187,11 +164,9 @@ class DynamoLedger:
     def _additions(self, tally: Tally, lane: int) -> Iterable[Action]:
         found: dict[tuple[str, str], tuple[keys.Key, dict[str, int]]] = {}
         for count, times in tally.items():
-            for key in _homes(count, lane):
-                name = _NAMES[count.kind] + (str(count.number) if count.number else "")
-                if count.kind is Kind.SECONDS:
-                    name = f"b{count.number}"
+            for key in tallies.homes(count, lane):
                 place = (key["pk"]["S"], key["sk"]["S"])
+                name = tallies.name_of(count)
                 added = found.setdefault(place, (key, {}))[1]
                 added[name] = added.get(name, 0) + times
         for key, added in found.values():
@@ -210,14 +185,8 @@ class DynamoLedger:
         """Take the edits away that stand in earlier windows of a session that is over."""
         end = max(one.version for one in entry.happenings if one.over)
         for version in range(0, end // keys.WINDOW * keys.WINDOW, keys.WINDOW):
-            self._call(
-                "update_item",
-                TableName=self._sessions,
-                Key=keys.history(entry.key, version),
-                UpdateExpression=f"SET z=:z,#t=:t REMOVE {_EDITS}",
-                ExpressionAttributeNames={"#t": "ttl"},
-                ExpressionAttributeValues={":z": number(1), ":t": items.ttl(now + _REMEMBERED)},
-            )
+            key = keys.history(entry.key, version)
+            self._call("update_item", TableName=self._sessions, **stripped(key, now + REMEMBERED))
 
 
 @dataclass(slots=True)
@@ -228,6 +197,10 @@ class _Entry:
     happenings: list[Happening]
     over: bool = False
     """Whether the item says that the session is over."""
+
+    def singly(self) -> Iterable[_Entry]:
+        """Divide it into entries of one happening each."""
+        return [_Entry(self.key, [one], self.over) for one in self.happenings]
 
     def leave_out(self, found: Item) -> list[Happening]:
         """Leave out what the item holds already, and give it."""
@@ -278,54 +251,5 @@ def _place(one: Happening) -> int:
 
 def _marks_until(entry: _Entry, now: int, *, over: bool) -> int:
     if over:
-        return now + _REMEMBERED
-    return max((one.until for one in entry.happenings), default=now) + _REMEMBERED
-
-
-def _homes(count: Count, lane: int) -> Iterable[keys.Key]:
-    """Tell where a count is kept."""
-    if count.kind is Kind.SECONDS:
-        yield keys.times(count.flow, count.day, lane)
-        return
-    yield keys.counts(count.flow, count.day, lane)
-    if count.kind is Kind.CREATED or count.kind in ENDS:
-        yield keys.totals(count.flow, lane)
-
-
-def _write(edit: Edit) -> str:
-    return dumps(
-        [
-            edit.version, edit.at, edit.writer, [list(one) for one in edit.fields],
-            [list(one) for one in edit.removed], list(edit.cleared), list(edit.completed),
-            edit.unnamed,
-        ]
-    )  # fmt: skip
-
-
-def edit_of(written: str) -> Edit:
-    """Read an edit."""
-    version, at, writer, fields, removed, cleared, completed, unnamed = loads_own(written)
-    return Edit(
-        version=version,
-        at=at,
-        writer=writer,
-        fields=tuple((step, name) for step, name in fields),
-        removed=tuple((step, name) for step, name in removed),
-        cleared=tuple(cleared),
-        completed=tuple(completed),
-        unnamed=unnamed,
-    )
-
-
-def tally_of(flow: str, item: Item) -> Tally:
-    """Read what was counted of a flow, in one lane of a day, or ever."""
-    day = item["sk"]["S"].partition("#")[0]
-    tally = Tally()
-    for name, value in item.items():
-        kind, digits = _OF_FLOW.get(name), ""
-        if kind is None:
-            letter, digits = name[:1], name[1:]
-            kind = Kind.SECONDS if letter == "b" else _OF_STEPS.get(letter)
-        if kind is not None and (digits.isdigit() or name in _OF_FLOW):
-            tally[Count(flow, day, kind, int(digits or 0))] += int(value["N"])
-    return tally
+        return now + REMEMBERED
+    return max((one.until for one in entry.happenings), default=now) + REMEMBERED

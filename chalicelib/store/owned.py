@@ -11,6 +11,7 @@ from chalicelib.sessions.owned import Erased, Place
 from chalicelib.store import batches, items, keys
 from chalicelib.store.batches import Batches, in_batches
 from chalicelib.store.calls import Calls, ConditionFailed
+from chalicelib.store.edits import REMEMBERED, stripped
 from chalicelib.store.items import text
 
 _INDEX = "owner"
@@ -121,19 +122,22 @@ class DynamoOwnerStore:
         the partition keys of removed records to ``gone``. Tell whether the session is there:
         the index may still list what is not.
         """
-        query = _query("pk=:k", {":k": partition}, show="pk,sk,st,e,r") | {"ConsistentRead": True}
+        query = _query("pk=:k", {":k": partition}, show="pk,sk,st,e,r,z") | {"ConsistentRead": True}
         found = list(self._keys(self._sessions, query))
         links = [key for key in found if key["sk"]["S"].startswith(keys.LINK)]
-        history = [key for key in found if key["sk"]["S"].startswith(keys.HISTORY)]
+        history = [
+            key for key in found if key["sk"]["S"].startswith(keys.HISTORY) and "z" not in key
+        ]
         itself = [key for key in found if key["sk"] == keys.session("")["sk"]]
         records = [keys.record(key["r"]["S"]) for key in itself if "r" in key]
         for key in itself:
             self._mark(key, now)
-        for table, going in (
-            (self._sessions, [_key_alone(key) for key in links + history]),
-            (self._records, records),
-        ):
-            self._batches[table].delete(going)
+        for key in history:
+            # What is left are numbers, by which the stream knows what it has counted.
+            update = stripped(_key_alone(key), now + REMEMBERED)
+            self._call("update_item", TableName=self._sessions, **update)
+        self._batches[self._sessions].delete(map(_key_alone, links))
+        self._batches[self._records].delete(records)
         erased.links += len(links)
         erased.history += len(history)
         erased.records += len(records)

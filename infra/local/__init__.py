@@ -10,7 +10,7 @@
     gateway               API Gateway in front of the Lambda handler
     routing, events       which resource a path means; HTTP -> proxy event
     context, answers      the Lambda context object; proxy response -> HTTP
-    engine                moto's DynamoDB, embedded
+    engine, repairs       moto's DynamoDB, embedded
     stream                the table's stream, fed to the stream function
     aws                   stand-ins for EventBridge and SQS
 

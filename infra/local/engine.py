@@ -19,15 +19,14 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from infra.local.repairs import forget_iterators, repair
+
 # moto parses an expression by recursion, several frames deep for each operand: a save of a
 # hundred fields needs more than Python's 1,000, and a thread's stack to hold them.
 _RECURSION_LIMIT: Final = 50_000
 _STACK_BYTES: Final = 64 * 1024 * 1024
 
 _HOST: Final = "127.0.0.1"
-
-# As many as readers may hold at a time, and many more.
-_ITERATORS: Final = 100
 
 WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -39,6 +38,7 @@ class EmbeddedDynamoDB:
     """
 
     def __init__(self) -> None:
+        repair()
         # Before the server, whose make would otherwise print its banner.
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._worker = _OneAtATime(DomainDispatcherApplication(create_backend_app))
@@ -75,25 +75,6 @@ class EmbeddedDynamoDB:
         self._worker.close()
 
 
-def _mind_iterators() -> None:
-    """Do for shard iterators what moto leaves undone.
-
-    It keeps each for ever, and each poll makes one. And it takes back a transaction that failed
-    by putting a copy of the whole table in its place, stream and all: an iterator that was
-    given out before would read the old one, which nobody writes to any more.
-    """
-    for account, regions in get_backend("dynamodbstreams").items():
-        for region, backend in regions.items():
-            iterators = backend.shard_iterators
-            while len(iterators) > _ITERATORS:
-                del iterators[next(iter(iterators))]
-            tables = get_backend("dynamodb")[account][region].tables
-            for iterator in iterators.values():
-                table = tables.get(iterator.stream_shard.table.name)
-                if table is not None and table.stream_shard is not None:
-                    iterator.stream_shard = table.stream_shard
-
-
 class _OneAtATime:
     """A WSGI application whose calls all run in one thread, one after the other.
 
@@ -119,7 +100,7 @@ class _OneAtATime:
 
     def _run(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         answer = list(self._application(environ, start_response))
-        _mind_iterators()
+        forget_iterators()
         return answer
 
     def close(self) -> None:
