@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chalicelib.ops.events import EventBus
     from chalicelib.ops.stream import DeadLetters, StreamConsumer
     from chalicelib.ops.sweep import Sweeper
+    from chalicelib.store.expiring import DynamoExpiryStore
 
 _SPARE = 10_000
 """Milliseconds before Lambda would end it at which a sweep ends by itself."""
@@ -83,6 +84,8 @@ class Background:
         metrics.add("SweepIncomplete", 0 if found.complete else 1)
         metrics.add("SweepDuration", took, "Milliseconds")
         metrics.flush()
+        if found.failure:
+            self._parts.instruments.log.incident("sweep", reason=found.failure)
         return {
             "removed": found.removed,
             "announced": found.announced,
@@ -95,17 +98,26 @@ class Background:
     def sweeper(self) -> Sweeper:
         """What sweeps; the operators' command line runs it, too."""
         from chalicelib.ops.sweep import Sweeper
-        from chalicelib.store.expiring import DynamoExpiryStore
 
-        settings = self._parts.settings
-        notice = settings.session_expiring_notice
+        notice = self._parts.settings.session_expiring_notice
         return Sweeper(
-            store=DynamoExpiryStore(
-                self._parts.calls, sessions=settings.sessions_table, records=settings.records_table
-            ),
+            store=self.expiring,
             flows=flows_of(self._parts),
             clock=self._parts.clock,
             notice=None if notice is None else notice * 1000,
+        )
+
+    @cached_property
+    def expiring(self) -> DynamoExpiryStore:
+        """Sessions by their expiry."""
+        from chalicelib.store.expiring import DynamoExpiryStore
+
+        settings = self._parts.settings
+        return DynamoExpiryStore(
+            self._parts.calls,
+            sessions=settings.sessions_table,
+            records=settings.records_table,
+            tombstone=lifetimes_of(settings).tombstone,
         )
 
     @cached_property

@@ -59,6 +59,10 @@ class Log:
         """Tell of something that an operator may want to look into."""
         self._logger.info("audit", event=event, **_safe(facts))
 
+    def incident(self, event: str, **facts: Any) -> None:
+        """Tell of work that was broken off, and that will be gone on with."""
+        self._logger.warning("incident", event=event, **_safe(facts))
+
     def failure(self, error: BaseException, **facts: Any) -> None:
         """Tell of an error that should not happen: its kind and place, not its text.
 

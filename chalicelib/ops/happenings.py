@@ -117,7 +117,7 @@ def _saved(
     if before is None or after.last_activity != before.last_activity or _same_flow(before, after):
         # Else it was brought to its flow's next version: nobody's save.
         edit = Edit.between(before, after)
-        for step, errors in _errors(after, flow, edit).items():
+        for step, errors in _errors(after, flow).items():
             count(Kind.ERRORS, step, errors)
     return Happening(
         sequence=change.sequence,
@@ -145,23 +145,24 @@ def _completed(session: Session | None, flow: Flow | None) -> frozenset[int]:
     return frozenset(completed_steps(session, flow))
 
 
-def _errors(session: Session, flow: Flow | None, edit: Edit) -> Mapping[int, int]:
+def _errors(session: Session, flow: Flow | None) -> Mapping[int, int]:
     """Count the errors that the save was answered with, by step."""
     if flow is None or session.flow_version != flow.version:
         return {}
-    written: dict[int, list[str]] = {}
-    for step, name in (*edit.fields, *edit.removed):
-        written.setdefault(step, []).append(name)
+    written = {
+        step: {name for name, version in versions.items() if version == session.version}
+        for step, versions in session.field_versions.items()
+    }
     found = {
         step: len(errors_of_fields(flow, validate(session, flow, step), names))
         for step, names in written.items()
-        if step in flow.step_numbers
+        if names and step in flow.step_numbers
     }
     return {step: errors for step, errors in found.items() if errors}
 
 
 def _ended(change: Change, before: Session, after: Session) -> Happening:
-    """Finalized or deleted: by a write that leaves a tombstone itself, or goes on to erase it."""
+    """Tell of a write that left a tombstone itself, or went on to erase it, too."""
     if after.status is Status.EXPIRED:
         return _expired(change, before, after.version, leaves=False)
     day = day_of(after.last_activity)
@@ -178,10 +179,10 @@ def _ended(change: Change, before: Session, after: Session) -> Happening:
 
 
 def _removed(change: Change, before: Session, now: int) -> Happening:
-    """Expired, and taken away by DynamoDB's TTL or by the sweep.
+    """Expired, and taken away by DynamoDB's TTL.
 
     Nothing else takes away a session that is active, but for somebody's hand at the table: what
-    had not expired then was deleted, and whoever did so wants nothing to remain.
+    has not expired was deleted, and whoever did so wants nothing to remain.
     """
     version = before.version + 1
     if change.by_ttl or before.expires_at <= now:

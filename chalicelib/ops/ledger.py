@@ -42,4 +42,7 @@ class Ledger(Protocol):
     """Enters what happened, all or nothing: counts, history, tombstones, waiting events."""
 
     def settle(self, happenings: Sequence[Happening], now: int) -> Settled:
-        """Enter happenings that are not entered yet; raise nothing."""
+        """Enter happenings that are not entered yet.
+
+        One that is entered may be among the failed, too, if what follows from it is not done.
+        """

@@ -1,12 +1,12 @@
-"""Removing sessions that expired, before DynamoDB's TTL gets to them, and announcing others.
+"""Ending sessions that expired, before DynamoDB's TTL gets to them, and announcing others.
 
-Sessions are found by the hour in which they expire. An hour that is over, and settled, holds
-nothing else: what its keys name is removed unread. Of an hour that is not, sessions are read
-first, as long as most of those that are read did expire. So the cost follows the number of
-sessions that expired, whatever else is in the table.
+Sessions are found by the hour in which they expire. What an hour that is over lists has
+expired, and is ended unread, each on the condition that it has. Of the current hour, sessions are
+read first, some, and on as long as most of those that are read did expire. So the cost follows
+the number of sessions that expired, whatever else is in the table.
 
-Two sweeps at once remove the same sessions, which is no harm; one that is broken off is
-continued by the next.
+A session that is ended leaves its tombstone in the same write: it is never not there, and a
+write that comes late, from another sweep or by a retry, finds nothing to do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from chalicelib.errors import StoreUnavailable
 from chalicelib.sessions.model import Session, Status
 from chalicelib.sessions.store import Event
 
@@ -22,9 +23,8 @@ HOUR = 3_600_000
 """Milliseconds."""
 
 SETTLED = 5 * 60 * 1000
-"""Milliseconds after an hour's end from which its keys are trusted. An index follows its table
-within a second or so; until it does, it may list a session under an hour that a save has
-moved it out of. Five minutes is a wide margin."""
+"""Milliseconds after an hour's end from which it is not looked at again. The index follows its
+table within a second or so: what it does not list by then, it never will."""
 
 FIRST_LOOK = 24
 """Hours that the very first sweep looks back: what is older is left to DynamoDB's TTL."""
@@ -37,7 +37,10 @@ _PAGE = 100
 """Keys of sessions to read: at first, and then as long as it pays."""
 
 _LONG_PAGE = 1000
-"""Keys of sessions to remove unread: half a read unit lists about 70."""
+"""Keys of sessions to end unread: half a read unit lists about 70."""
+
+_TOGETHER = 100
+"""Sessions that are ended between two looks at the time."""
 
 _YIELD = 0.9
 """Share of sessions that have to have expired, of those read, to go on reading."""
@@ -75,8 +78,8 @@ class ExpiryStore(Protocol):
         What is gone is left out.
         """
 
-    def remove(self, keys: Iterable[str]) -> None:
-        """Delete sessions; what is gone already is no error."""
+    def end(self, keys: Iterable[str], now: int) -> int:
+        """Turn sessions that have expired into tombstones; give how many did so by this call."""
 
     def announce(self, session: Session, event: Event, now: int) -> bool:
         """Queue the event, and note that this expiry is announced, all or nothing.
@@ -98,7 +101,7 @@ class Sweep:
     Parameters
     ----------
     removed
-        Sessions that had expired.
+        Sessions that had expired, and are tombstones now.
     looked
         Sessions that were read to find out.
     announced
@@ -108,7 +111,9 @@ class Sweep:
     complete
         Whether it came to its end; if not, the next one goes on.
     active
-        Active sessions by flow; empty if it did not come to its end.
+        Active sessions by flow; None if it did not come to count them.
+    failure
+        Why it was broken off; empty: it was not.
     """
 
     removed: int = 0
@@ -117,6 +122,7 @@ class Sweep:
     hours: int = 0
     complete: bool = False
     active: Mapping[str, int] | None = None
+    failure: str = ""
 
 
 Progress = Callable[[int, int, Sweep], None]
@@ -169,20 +175,30 @@ class Sweeper:
         """
         now = self._clock()
         sweep = Sweep()
+        try:
+            done = self._remove(now, until, sweep, progress, dry=dry)
+            if done:
+                sweep.active = self._store.active(self._flows)
+                if not dry:
+                    self._store.sweep_done((now - SETTLED) // HOUR)
+                    self._store.keep_gauges(sweep.active, now)
+            sweep.complete = done and self._announce(now, until, sweep, dry=dry)
+        except StoreUnavailable as error:
+            # What was done is done, and told; the next sweep goes on.
+            sweep.failure = error.reason or "unavailable"
+        return sweep
+
+    def _remove(
+        self, now: int, until: Callable[[], bool], sweep: Sweep, progress: Progress, *, dry: bool
+    ) -> bool:
+        """Go through the hours; tell whether there was time for all of them."""
         first, last = self._range(now)
         for hour in range(first, last + 1):
             if not self._sweep_hour(hour, now, until, sweep, dry=dry):
-                return sweep
+                return False
             sweep.hours += 1
             progress(hour - first + 1, last - first + 1, sweep)
-        if self._notice is not None and not self._announce(now, until, sweep, dry=dry):
-            return sweep
-        sweep.active = self._store.active(self._flows)
-        if not dry:
-            self._store.sweep_done(self._first_open(now))
-            self._store.keep_gauges(sweep.active, now)
-        sweep.complete = True
-        return sweep
+        return True
 
     def _range(self, now: int) -> tuple[int, int]:
         current = now // HOUR
@@ -190,15 +206,11 @@ class Sweeper:
         first = current - FIRST_LOOK if swept is None else max(swept, current - FARTHEST_LOOK)
         return min(first, current), current
 
-    def _first_open(self, now: int) -> int:
-        """Give the first hour whose keys may not be trusted yet."""
-        return (now - SETTLED) // HOUR
-
     def _sweep_hour(
         self, hour: int, now: int, until: Callable[[], bool], sweep: Sweep, *, dry: bool
     ) -> bool:
         """Sweep one hour; tell whether there was time for all of it."""
-        read = hour >= self._first_open(now)
+        read = hour >= now // HOUR
         for shard in range(self._store.shards):
             rest: object = None
             limit = _TASTE if read else _LONG_PAGE
@@ -207,9 +219,10 @@ class Sweeper:
                     return False
                 page = self._store.keys(hour, shard, limit, rest)
                 going = self._expired(page.keys, now, sweep) if read else page.keys
-                if going and not dry:
-                    self._store.remove(going)
-                sweep.removed += len(going)
+                for some in in_parts(going, _TOGETHER):
+                    if until():
+                        return False
+                    sweep.removed += len(some) if dry else self._store.end(some, now)
                 rest, limit = page.rest, _PAGE if read else _LONG_PAGE
                 poor = len(going) < _YIELD * len(page.keys) or sweep.looked >= _MOST_READ
                 if rest is None or (read and poor):
@@ -228,7 +241,9 @@ class Sweeper:
 
         Every session that expires within the notice is read, by each sweep.
         """
-        horizon = now + (self._notice or 0)
+        if self._notice is None:
+            return True
+        horizon = now + self._notice
         for hour in range(now // HOUR, horizon // HOUR + 1):
             for shard in range(self._store.shards):
                 rest: object = None
@@ -254,3 +269,9 @@ def _to_announce(session: Session, now: int, horizon: int) -> bool:
 
 def _expiring(session: Session) -> Event:
     return Event.of(session, "session.expiring", session.version, session.expires_at)
+
+
+def in_parts(keys: list[str], size: int) -> Iterable[list[str]]:
+    """Divide keys into lists of at most that size."""
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

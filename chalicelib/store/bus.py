@@ -58,17 +58,19 @@ class EventBridge:
     def send(self, messages: list[Message]) -> list[Exception | None]:
         """Send messages, as many in one request as it holds."""
         answers: list[Exception | None] = []
-        for ten in in_batches(messages, _MOST):
-            for part in _fitting(ten):
-                answers += self._put(part)
+        try:
+            for ten in in_batches(messages, _MOST):
+                for part in _fitting(ten):
+                    answers += self._put(part)
+        except (BotoCoreError, ClientError) as error:
+            # A bus that hangs has taken its time: the rest is not even tried.
+            reason = f"put_events: {_code(error)}"
+            left = len(messages) - len(answers)
+            answers += [StoreUnavailable(reason=reason) for _ in range(left)]
         return answers
 
     def _put(self, messages: list[Message]) -> list[Exception | None]:
-        try:
-            answer = self._client().put_events(Entries=[self._entry(one) for one in messages])
-        except (BotoCoreError, ClientError) as error:
-            reason = f"put_events: {_code(error)}"
-            return [StoreUnavailable(reason=reason) for _ in messages]
+        answer = self._client().put_events(Entries=[self._entry(one) for one in messages])
         return [_error(entry) for entry in answer["Entries"]]
 
     def _entry(self, message: Message) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _MOST = 40 * 1024
 
 def edit_text(edit: Edit) -> str:
     """Write an edit; names that would make it too long are only counted."""
-    while len((text := _text(edit)).encode()) > _MOST:
+    while len((text := _text(edit)).encode()) > _MOST and (edit.fields or edit.removed):
         kept = len(edit.fields) // 2, len(edit.removed) // 2
         dropped = len(edit.fields) + len(edit.removed) - sum(kept)
         edit = replace(

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
 
 from chalicelib.ops.counts import Kind
 from chalicelib.ops.sweep import KeyPage
@@ -16,10 +19,14 @@ from chalicelib.sessions.store import Event
 from chalicelib.store import items, keys
 from chalicelib.store.batches import Batches
 from chalicelib.store.calls import Calls, ConditionFailed
+from chalicelib.store.expressions import expiry_arguments
 from chalicelib.store.items import STATUS, number, text
 from chalicelib.store.tallies import tally_of
 
 _INDEX = "expiry"
+
+_AT_ONCE = 8
+"""Requests under way at the same time; the client has ten connections."""
 
 _FACTS = "pk,w,st,v,n,t,u,e,x,m,en"
 """Attributes of a session that are not what somebody typed."""
@@ -32,14 +39,17 @@ class DynamoExpiryStore:
     ----------
     sessions, records
         Names of the tables.
+    tombstone
+        Milliseconds for which a session that expired is remembered, from now on.
     """
 
     shards = keys.SHARDS
 
-    def __init__(self, calls: Calls, *, sessions: str, records: str) -> None:
+    def __init__(self, calls: Calls, *, sessions: str, records: str, tombstone: int) -> None:
         self._call = calls
         self._sessions = sessions
         self._records = records
+        self._tombstone = tombstone
         self._batches = Batches(calls, sessions)
 
     def swept(self) -> int | None:
@@ -81,9 +91,21 @@ class DynamoExpiryStore:
         found = self._batches.get(map(keys.session, wanted), show=_FACTS)
         return [items.session_of(item) for item in found]
 
-    def remove(self, going: Iterable[str]) -> None:
-        """Delete sessions."""
-        self._batches.delete(map(keys.session, going))
+    def end(self, going: Iterable[str], now: int) -> int:
+        """Turn sessions that have expired into tombstones."""
+        arguments = expiry_arguments(now, now + self._tombstone)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            # Each in a context like this one, so that all calls are noted where this one's are.
+            ended = [pool.submit(copy_context().run, self._end, key, arguments) for key in going]
+            return sum(each.result() for each in ended)
+
+    def _end(self, key: str, arguments: dict[str, Any]) -> bool:
+        try:
+            self._call("update_item", TableName=self._sessions, Key=keys.session(key), **arguments)
+        except ConditionFailed as failed:
+            # If it is because an answer was lost, it was this call all the same.
+            return failed.uncertain
+        return True
 
     def announce(self, session: Session, event: Event, now: int) -> bool:
         """Queue the event, and note it. It is nobody's save: no version, no expiry moves."""
@@ -126,7 +148,8 @@ class DynamoExpiryStore:
         for item in answer["Items"]:
             for one, times in tally_of(flow, item).items():
                 count += times if one.kind is Kind.CREATED else -times
-        return count
+        # Below 0 where ends were seen of sessions that began before anything was counted.
+        return max(count, 0)
 
     def keep_gauges(self, active: Mapping[str, int], now: int) -> None:
         """Keep the gauges."""

@@ -167,6 +167,26 @@ def removal_arguments(removal: Removal, version: int | None = None, record: str 
     return update.arguments()
 
 
+def expiry_arguments(now: int, until: int) -> Arguments:
+    """Write the end of a session whose time was up, and that TTL has not deleted.
+
+    Parameters
+    ----------
+    until
+        When the tombstone can go.
+    """
+    update = Expression()
+    update.require(f"st={update.value('a', text(STATUS[Status.ACTIVE]))}")
+    update.require(f"e<={update.value('n', number(now))}")
+    _raise_version(update)
+    update.set("st", update.value("st", text(STATUS[Status.EXPIRED])))
+    update.set("j", update.value("j", text(keys.ENDED)))
+    update.set("m", update.value("m", items.mutations()))
+    _set_ttl(update, until)
+    update.remove(*_DATA)
+    return update.arguments()
+
+
 def replacement_arguments(session: Session, mutation: str, now: int) -> Arguments:
     """Write a whole new content over the version before it."""
     update = Expression()

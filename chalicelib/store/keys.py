@@ -55,6 +55,9 @@ WINDOW = 8
 """Versions of a session whose edits and marks share one item. A version's edit names at most
 100 fields of 255 bytes: eight of them stay far below the 400 KB of an item."""
 
+WINDOWS = 128
+"""Windows whose edits are kept, 1,024 edits of a session: a bound to what its end costs."""
+
 LANES = 8
 """Items over which the counts of one day are spread: batches that are processed at one moment
 seldom meet in one of them."""

@@ -64,6 +64,11 @@ class DynamoLedger:
         settled = Settled()
         for entries in _parts(_entries(happenings)):
             settled.add(self._settle(entries, now))
+        for one in (*settled.entered, *settled.repeated):
+            try:
+                self._strip(one, now)
+            except StoreUnavailable:
+                settled.failed.append(one)
         return settled
 
     def _settle(self, entries: list[_Entry], now: int) -> Settled:
@@ -83,9 +88,6 @@ class DynamoLedger:
 
     def _enter(self, entries: list[_Entry], now: int) -> Settled:
         settled = Settled()
-        for entry in entries:
-            if any(one.over for one in entry.happenings):
-                self._strip_before(entry, now)
         for _ in range(_ROUNDS):
             entries = [entry for entry in entries if entry.happenings]
             if not entries:
@@ -100,7 +102,9 @@ class DynamoLedger:
             except ConditionFailed as failed:
                 for mark, found in zip(marks, failed.items, strict=False):
                     if found is not None and mark is not None:
-                        settled.repeated += mark.leave_out(found)
+                        # If an answer was lost, it was this call that entered them.
+                        known = settled.entered if failed.uncertain else settled.repeated
+                        known += mark.leave_out(found)
                 continue
             settled.entered += _happenings(entries)
             return settled
@@ -181,11 +185,21 @@ class DynamoLedger:
                     },
                 }
 
-    def _strip_before(self, entry: _Entry, now: int) -> None:
-        """Take the edits away that stand in earlier windows of a session that is over."""
-        end = max(one.version for one in entry.happenings if one.over)
-        for version in range(0, end // keys.WINDOW * keys.WINDOW, keys.WINDOW):
-            key = keys.history(entry.key, version)
+    def _strip(self, one: Happening, now: int) -> None:
+        """Take away edits: all of a session that is over, and those that are too old to keep.
+
+        The item that notes the end has lost its own with it.
+        """
+        window, place = divmod(one.version, keys.WINDOW)
+        oldest = max(window - keys.WINDOWS, 0)
+        if one.over:
+            going = range(oldest, window)
+        elif place == 0 and window >= keys.WINDOWS:
+            going = range(oldest, oldest + 1)
+        else:
+            return
+        for each in going:
+            key = keys.history(one.key, each * keys.WINDOW)
             self._call("update_item", TableName=self._sessions, **stripped(key, now + REMEMBERED))
 
 

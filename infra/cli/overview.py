@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from chalicelib.bootstrap import Parts
+from chalicelib.bootstrap import Background, Parts
 from chalicelib.bootstrap.parts import lifetimes_of
 from chalicelib.flows.flow import Flow
 from chalicelib.sessions.model import Status
 from chalicelib.store import keys
 from chalicelib.store.batches import READ, Batches
-from chalicelib.store.expiring import DynamoExpiryStore
 from chalicelib.store.items import STATUS
 
 _SHOWN = "pk,w,st,v,n,t,u,e"
@@ -79,8 +78,7 @@ class Overview:
 
     def __init__(self, parts: Parts, flows: Iterable[Flow]) -> None:
         settings = parts.settings
-        tables = {"sessions": settings.sessions_table, "records": settings.records_table}
-        self._index = DynamoExpiryStore(parts.calls, **tables)
+        self._index = Background(parts).expiring
         self._items = Batches(parts.calls, settings.sessions_table)
         lifetimes = lifetimes_of(settings)
         self._longest = min(max(map(lifetimes.of, flows)), lifetimes.maximum)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from chalicelib.bootstrap import Parts
+from chalicelib.bootstrap import Background, Parts
 from chalicelib.bootstrap.parts import flows_of
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.sessions.times import iso
@@ -79,8 +79,7 @@ def _wanted(arguments: Namespace) -> Wanted:
 
 
 def _counters(parts: Parts) -> DynamoExpiryStore:
-    tables = {"sessions": parts.settings.sessions_table, "records": parts.settings.records_table}
-    return DynamoExpiryStore(parts.calls, **tables)
+    return Background(parts).expiring
 
 
 @contextmanager

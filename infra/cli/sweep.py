@@ -11,8 +11,10 @@ from typing import Any
 
 from rich.text import Text
 
-from chalicelib.bootstrap import Background, Parts
+from chalicelib.bootstrap import Background, Parts, clock
+from chalicelib.errors import StoreUnavailable
 from chalicelib.ops.sweep import Sweep
+from infra.cli import clocks
 from infra.cli.output import Output
 
 INTERRUPTED = 130
@@ -22,6 +24,8 @@ INTERRUPTED = 130
 def run(parts: Parts, arguments: Namespace, output: Output) -> int:
     """Sweep, or find out what a sweep would do."""
     dry: bool = arguments.dry_run
+    if parts.clock is clock:
+        clocks.check(parts)
     what = "Looking through hours" if dry else "Sweeping hours"
     with interruption() as interrupted, output.progress(what) as progress:
 
@@ -30,9 +34,13 @@ def run(parts: Parts, arguments: Namespace, output: Output) -> int:
             progress(done, total)
 
         sweep = Background(parts).sweeper.run(interrupted, dry=dry, progress=hour_done)
+    if sweep.failure and not sweep.hours:
+        raise StoreUnavailable(reason=sweep.failure)
     output.tell(_view(sweep, dry=dry), Text(_line(sweep, dry=dry)))
     if sweep.complete:
         return 0
+    if sweep.failure:
+        raise StoreUnavailable(reason=sweep.failure)
     if dry:
         output.aside("stopped before the end")
     else:

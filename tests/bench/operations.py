@@ -80,7 +80,7 @@ def sweep_goals(engine: Engine) -> Iterator[Goal]:
     units = _read(calls)
     note = f"{units:g} units; to scan for them: {_scanned(plain, engine):,.0f}"
     yield Goal("sweep: read units per expired session", units / _EXPIRED, 0.01, note)
-    yield Goal("sweep: requests per expired session", len(calls) / _EXPIRED, 0.1)
+    yield Goal("sweep: requests per expired session", len(calls) / _EXPIRED, 1.1)
 
 
 def _background(engine: Engine) -> Background:

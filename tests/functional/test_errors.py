@@ -12,6 +12,7 @@ from chalicelib.bootstrap import Stores
 from chalicelib.errors import StoreUnavailable
 from tests.functional.live import ORIGIN, Api, ask, is_problem, operations, serving
 from tests.support.engines import Tables, stepwell_client
+from tests.support.tokens import bearer
 
 JSON = "application/json"
 UNKNOWN = "0b9c3f52-6b1e-4f6e-9d5e-1f1a4d3c2b1a"
@@ -58,6 +59,8 @@ REQUESTS: list[tuple[str, str, Any, int, str]] = [
     ("PATCH", "/sessions/{id}", {"businessContext": {}}, 400, "unknown-field"),
     ("PUT", "/sessions/{id}/steps/1", {"data": {"clientName": "x"}}, 400, "unknown-field"),
     ("POST", "/sessions/{id}/finalize", {"force": True}, 400, "unknown-field"),
+    ("GET", "/sessions/{id}/history?limit=0", None, 400, "invalid"),
+    ("GET", "/sessions/{id}/history?cursor=next", None, 400, "invalid"),
     ("POST", "/sessions", {"flow": "nosuch"}, 400, "unknown-flow"),
     ("GET", "/flows/nosuch", None, 400, "unknown-flow"),
     ("POST", "/sessions", {"currentStep": 5}, 400, "unknown-step"),
@@ -78,6 +81,9 @@ REQUESTS: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/nosuch", None, 404, "not-found"),
     ("DELETE", "/", None, 404, "not-found"),
     ("POST", "/sessions/{id}/nosuch", {}, 404, "not-found"),
+    ("GET", f"/sessions/{UNKNOWN}/history", None, 404, "not-found"),
+    # who is asking
+    ("GET", "/analytics", None, 401, "unauthenticated"),
     # other methods
     ("GET", "/sessions", None, 405, "method-not-allowed"),
     ("DELETE", "/sessions", None, 405, "method-not-allowed"),
@@ -215,11 +221,17 @@ def uses_store(path: str) -> bool:
     return not path.startswith("/flows") and path != "/openapi.json"
 
 
+def as_analyst(api: Api) -> dict[str, str]:
+    """Give the header of a user to whom every route is open."""
+    return bearer(api.issuer.token("ada", "harbour", roles=["analyst"]))
+
+
 def test_a_bug_is_a_500_that_tells_nothing(moto_tables: Tables) -> None:
     with serving(moto_tables, stores=everywhere(Exploding())) as api:
         for method, path in operations(api):
             if uses_store(path):
-                answer = ask(api, method, path, UNKNOWN, headers=ORIGIN)
+                headers = {**ORIGIN, **as_analyst(api)}
+                answer = ask(api, method, path, UNKNOWN, headers=headers)
                 body = is_problem(answer, 500, "internal")
                 assert body.keys() == {"type", "title", "status", "instance", "requestId"}
                 assert "cannot take" not in str(answer.headers)
@@ -233,11 +245,12 @@ def test_a_store_that_does_not_answer_is_a_503(moto_tables: Tables) -> None:
     with serving(moto_tables, stores=everywhere(Unavailable())) as api:
         for method, path in operations(api):
             if uses_store(path) and path != "/sessions/health":
-                answer = ask(api, method, path, UNKNOWN)
+                answer = ask(api, method, path, UNKNOWN, headers=as_analyst(api))
                 is_problem(answer, 503, "store-unavailable")
                 assert int(answer.headers["Retry-After"]) > 0
         unhealthy = api.get("/sessions/health")
         assert (unhealthy.status_code, unhealthy.json()["store"]["status"]) == (503, "unhealthy")
+        assert int(unhealthy.headers["Retry-After"]) > 0
 
 
 def test_a_store_that_is_down_is_a_503(moto_tables: Tables) -> None:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.functional.live import PROJECT, Api, as_user, ask, operations
+from tests.support.tokens import bearer
 
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -56,4 +57,7 @@ def test_an_answer_that_is_not_repeated(api: Api) -> None:
 
 
 def test_a_page_of_ones_own_is_kept_by_nobody(api: Api) -> None:
-    assert api.get("/me/sessions", headers=as_user(api)).headers["Cache-Control"] == "no-store"
+    analyst = bearer(api.issuer.token("ada", "harbour", roles=["analyst"]))
+    for path, headers in (("/me/sessions", as_user(api)), ("/analytics", analyst)):
+        answer = api.get(path, headers=headers)
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")

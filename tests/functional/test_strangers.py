@@ -11,6 +11,7 @@ import pytest
 
 from tests.functional.live import PROJECT, Api, as_user, ask, operations, serving
 from tests.support.engines import ON_DYNAMODB_LOCAL
+from tests.support.tokens import bearer
 
 
 @pytest.fixture(scope="module", params=["moto", ON_DYNAMODB_LOCAL])
@@ -22,6 +23,9 @@ def api(request: pytest.FixtureRequest) -> Iterator[Api]:
 NEVER_ISSUED = "0b9c3f52-6b1e-4f6e-9d5e-1f1a4d3c2b1a"
 OWN = ("/me/",)
 """Routes that show a caller what is the caller's own, whatever ids there are."""
+
+OF_ROLES = {("GET", "/analytics")}
+"""Routes that show no session, and nobody but users of a role."""
 
 STRANGERS = ["another user", "the same user of another tenant", "nobody"]
 
@@ -130,7 +134,20 @@ def test_every_route_is_looked_at(api: Api) -> None:
         ("GET", "/sessions/health"),
     }
     own = {operation for operation in operations(api) if operation[1].startswith(OWN)}
-    assert {*of_things(api), *own, *public} == set(operations(api))
+    assert ("GET", "/sessions/{sessionId}/history") in of_things(api)
+    assert {*of_things(api), *own, *OF_ROLES, *public} == set(operations(api))
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_routes_of_roles_are_for_nobody_else(api: Api, stranger: str) -> None:
+    headers = headers_of(api, stranger)
+    for method, path in OF_ROLES:
+        answer = api.request(method, path, headers=headers)
+        assert answer.status_code == (401 if stranger == "nobody" else 403), answer.text
+        # Of those that have the role, a session's owner is no other than anybody.
+        shown = api.request(method, path, headers=bearer(api.issuer.token("eve", roles=["admin"])))
+        assert shown.status_code == 200, shown.text
+        assert not {"session", "sessionId", "user", "tenant"}.intersection(shown.json())
 
 
 def test_what_is_public_does_not_ask_who_comes(api: Api) -> None:

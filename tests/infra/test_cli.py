@@ -18,13 +18,15 @@ from unittest import mock
 
 import pytest
 
+from chalicelib.bootstrap import Parts
+from chalicelib.bootstrap import clock as wall_clock
 from chalicelib.ops.sweep import KeyPage
 from chalicelib.sessions.ids import session_key
-from chalicelib.settings import Settings
+from chalicelib.settings import Settings, SettingsError
 from chalicelib.store import client as client_module
 from chalicelib.store.calls import Calls
 from chalicelib.store.expiring import DynamoExpiryStore
-from infra.cli import charts, spans
+from infra.cli import charts, clocks, spans
 from infra.cli.arguments import UsageError, parse
 from infra.cli.main import main
 from infra.cli.overview import Seen
@@ -485,7 +487,7 @@ def test_a_dry_sweep_changes_nothing_and_a_sweep_says_what_it_did(desk: Desk) ->
     assert said.code == 0
     assert "2 removed" in said.out
     assert said.out.endswith("complete\n")
-    left = [item["pk"]["S"] for item in stored() if item["sk"]["S"] == "S"]
+    left = [item["pk"]["S"] for item in stored() if item.get("st") == {"S": "a"}]
     assert left == [f"S#{session_key(kept)}"]
     assert desk("sweep", "--json").view["removed"] == 0
 
@@ -497,14 +499,15 @@ def test_ctrl_c_stops_a_sweep_between_pages_and_the_next_goes_on(on_moto: Desk) 
         desk.start()
     desk.clock.advance(TTL + 2 * HOUR)
     before = signal.getsignal(signal.SIGINT)
-    removing = DynamoExpiryStore.remove
+    ending = DynamoExpiryStore.end
 
-    def remove_and_press(store: DynamoExpiryStore, going: Any) -> None:
-        removing(store, going)
+    def end_and_press(store: DynamoExpiryStore, going: Any, now: int) -> int:
+        ended = ending(store, going, now)
         signal.raise_signal(signal.SIGINT)
+        return ended
 
     with mock.patch.object(DynamoExpiryStore, "swept", return_value=desk.clock() // HOUR - 30):
-        with mock.patch.object(DynamoExpiryStore, "remove", remove_and_press):
+        with mock.patch.object(DynamoExpiryStore, "end", end_and_press):
             said = desk("sweep", "--json")
         assert said.code == 130
         assert said.view["complete"] is False
@@ -664,3 +667,12 @@ def test_every_command_is_documented() -> None:
     assert shown == {"health", "analytics", "count", "list", "sweep"}
     with pytest.raises(UsageError, match="stepwell --help"):
         parse(["nothing"])
+
+
+@pytest.mark.parametrize(("off", "side"), [(7_800_000, "ahead of"), (-7_800_000, "behind")])
+def test_a_wrong_clock_ends_nobodys_session(moto_tables: Tables, off: int, side: str) -> None:
+    settings, client = moto_tables.settings, moto_tables.engine.plain
+    parts = Parts(settings=settings, client=client, clock=lambda: wall_clock() + off)
+    with pytest.raises(SettingsError, match=rf"clock is 7[78][0-9][0-9] s {side}"):
+        clocks.check(parts)
+    clocks.check(Parts(settings=settings, client=client))

@@ -105,7 +105,7 @@ def test_the_sweep_finds_what_expired_and_counts(stage: str) -> None:
     sessions = table(stage, "SESSIONS_TABLE")
     assert granted(stage, SWEEP) == {
         f"{sessions}/index/expiry": dynamodb("Query"),
-        sessions: dynamodb("BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"),
+        sessions: dynamodb("BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
         table(stage, "RECORDS_TABLE"): dynamodb("Query"),
     }
 

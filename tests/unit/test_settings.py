@@ -48,8 +48,8 @@ SECONDS = [
     "SESSION_MAX_LIFETIME",
     "SESSION_TOMBSTONE_TTL",
     "RESUME_LINK_TTL",
-    "SESSION_EXPIRING_NOTICE",
 ]
+NOTICE = ["SESSION_EXPIRING_NOTICE"]
 COUNTS = ["SESSION_CLEANUP_INTERVAL", "SESSION_RATE_LIMIT", "SESSION_MAX_ATTEMPTS"]
 TABLES = ["SESSIONS_TABLE", "RECORDS_TABLE"]
 SWITCHES = ["DEBUG_HEADER", "BIND_USER_AGENT", "TRACING"]
@@ -71,6 +71,7 @@ GOOD: list[tuple[str, str, Any]] = [
     *[(name, " 86400 ", 86_400) for name in SECONDS + COUNTS],
     *[(name, word, True) for name in SWITCHES for word in ("true", "TRUE", "1", "yes")],
     *[(name, word, False) for name in SWITCHES for word in ("false", "False", "0", "no")],
+    *[(name, "3600", 3_600) for name in NOTICE],
     ("ALLOWED_ORIGINS", "*", ("*",)),
     ("ALLOWED_ORIGINS", "https://app.example.com", ("https://app.example.com",)),
     (
@@ -104,7 +105,7 @@ BAD: list[tuple[str, str]] = [
     *[(name, value) for name in TABLES for value in ("ab", "a" * 256, "two words", "täble", "a/b")],
     *[
         (name, value)
-        for name in SECONDS + COUNTS
+        for name in SECONDS + COUNTS + NOTICE
         for value in ("0", "-1", "+5", "1.5", "1e3", "ten", "24h", "\u0661\u0662", "9" * 30, "1 0")
     ],
     *[(name, value) for name in SWITCHES for value in ("on", "maybe", "2", "wahr")],
@@ -158,6 +159,13 @@ def test_a_bad_value_is_refused_in_one_line_that_names_the_variable(name: str, v
     message = str(refusal.value)
     assert message.startswith(f"{name} must be ")
     assert len(message.splitlines()) == 1
+
+
+def test_a_notice_must_not_be_shorter_than_the_time_between_sweeps() -> None:
+    with pytest.raises(SettingsError, match=r"^SESSION_EXPIRING_NOTICE must be at least"):
+        Settings.from_environment({"SESSION_EXPIRING_NOTICE": "3599"})
+    both = {"SESSION_EXPIRING_NOTICE": "60", "SESSION_CLEANUP_INTERVAL": "60"}
+    assert Settings.from_environment(both).session_expiring_notice == 60
 
 
 def test_a_value_of_several_lines_still_makes_one_line() -> None:
