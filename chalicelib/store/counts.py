@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.ops.counts import Tally
 from chalicelib.store.calls import Calls
-from chalicelib.store.items import text
+from chalicelib.store.items import Item, text
 from chalicelib.store.tallies import tally_of
 
 _LAST = "~"
@@ -28,7 +29,9 @@ class DynamoCountStore:
 
     def counts(self, flow: str, first: str, last: str) -> Tally:
         """Give all that was counted of a flow from the first day to the last: one Query."""
-        tally = Tally()
+        return tally_of(flow, self._items(flow, first, last))
+
+    def _items(self, flow: str, first: str, last: str) -> Iterator[Item]:
         start: dict[str, Any] = {}
         while True:
             answer = self._call(
@@ -42,8 +45,7 @@ class DynamoCountStore:
                 },
                 **start,
             )
-            for item in answer["Items"]:
-                tally.update(tally_of(flow, item))
+            yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
-                return tally
+                return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}

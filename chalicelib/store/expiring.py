@@ -145,9 +145,8 @@ class DynamoExpiryStore:
             ExpressionAttributeValues={":f": text(f"A#{flow}"), ":t": text(keys.TOTAL)},
         )
         count = 0
-        for item in answer["Items"]:
-            for one, times in tally_of(flow, item).items():
-                count += times if one.kind is Kind.CREATED else -times
+        for one, times in tally_of(flow, answer["Items"]).items():
+            count += times if one.kind is Kind.CREATED else -times
         # Below 0 where ends were seen of sessions that began before anything was counted.
         return max(count, 0)
 

@@ -119,6 +119,10 @@ def times(flow: str, day: str, lane: int) -> Key:
     return _key(f"A#{flow}", f"{day}#t{lane}")
 
 
+TIME_LANES = 2
+"""Lanes of times: only finalizing writes them, and each is long."""
+
+
 def totals(flow: str, lane: int) -> Key:
     """Key of one lane of what was ever counted of a flow."""
     return _key(f"A#{flow}", f"{TOTAL}{lane}")

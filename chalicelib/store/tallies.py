@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from chalicelib.ops.counts import ENDS, Count, Kind, Tally
@@ -40,21 +41,24 @@ def name_of(count: Count) -> str:
 def homes(count: Count, lane: int) -> Iterable[keys.Key]:
     """Tell where a count is kept."""
     if count.kind is Kind.SECONDS:
-        yield keys.times(count.flow, count.day, lane)
+        yield keys.times(count.flow, count.day, lane % keys.TIME_LANES)
         return
     yield keys.counts(count.flow, count.day, lane)
     if count.kind in _OF_FLOW:
         yield keys.totals(count.flow, lane)
 
 
-def tally_of(flow: str, item: Item) -> Tally:
-    """Read what was counted of a flow, in one lane of a day, or ever."""
-    day = item["sk"]["S"].partition("#")[0]
+def tally_of(flow: str, found: Iterable[Item]) -> Tally:
+    """Read what was counted of a flow, in any lanes of any days, or ever."""
+    # A year of a busy flow is some 100,000 numbers: lanes are added up before names are read.
+    sums: Counter[tuple[str, str]] = Counter()
+    for item in found:
+        day = item["sk"]["S"].partition("#")[0]
+        for name, value in item.items():
+            if "N" in value:
+                sums[day, name] += int(value["N"])
     tally = Tally()
-    for name, value in item.items():
+    for (day, name), times in sums.items():
         letters = name.rstrip(_DIGITS)
-        kind = _KINDS.get(letters)
-        if kind is not None:
-            number = int(name.removeprefix(letters) or 0)
-            tally[Count(flow, day, kind, number)] += int(value["N"])
+        tally[Count(flow, day, _KINDS[letters], int(name.removeprefix(letters) or 0))] = times
     return tally
