@@ -3,7 +3,7 @@
 PYTHON ?= python3
 STAGE ?= dev
 DO ?= show
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 
 VENV := .venv
 BIN := $(VENV)/bin
