@@ -47,22 +47,12 @@ class Background:
 
         The answer names the records that failed, to be sent again (ReportBatchItemFailures).
         """
-        from chalicelib.ops.counts import Kind
-        from chalicelib.store.stream import records_of
+        from chalicelib.ops.measures import measure_batch
+        from chalicelib.store.stream import oldest, records_of
 
-        metrics = self._parts.instruments.metrics
         report = self._consumer.process(records_of(event))
-        for count, times in report.counts.items():
-            if count.kind is not Kind.SECONDS and times > 0:
-                step = {"step": str(count.number)} if count.number else {}
-                metrics.add(_METRICS[count.kind.value], times, flow=count.flow, **step)
-        metrics.add("StreamRecords", len(event["Records"]))
-        metrics.add("EventsDelivered", report.delivered)
-        metrics.add("StreamFailures", len(report.failed))
-        metrics.add("StreamGivenUp", report.given_up)
-        age = self._parts.clock() - _oldest(event)
-        metrics.add("StreamAge", max(age, 0), "Milliseconds")
-        metrics.flush()
+        age = self._parts.clock() - oldest(event)
+        measure_batch(self._parts.instruments.metrics, report, len(event["Records"]), age)
         return {"batchItemFailures": [{"itemIdentifier": each} for each in report.failed]}
 
     def sweep(self, context: Any) -> dict[str, Any]:
@@ -73,17 +63,13 @@ class Background:
         context
             Lambda's, which tells how much time is left.
         """
+        from chalicelib.ops.measures import measure_sweep
+
         remaining: Callable[[], int] = context.get_remaining_time_in_millis
         started = time.perf_counter()
         found = self.sweeper.run(lambda: remaining() < _SPARE)
         took = round((time.perf_counter() - started) * 1000)
-        metrics = self._parts.instruments.metrics
-        for flow, count in (found.active or {}).items():
-            metrics.add("SessionsActive", count, flow=flow)
-        metrics.add("SweepRemoved", found.removed)
-        metrics.add("SweepIncomplete", 0 if found.complete else 1)
-        metrics.add("SweepDuration", took, "Milliseconds")
-        metrics.flush()
+        measure_sweep(self._parts.instruments.metrics, found, took)
         if found.failure:
             self._parts.instruments.log.incident("sweep", reason=found.failure)
         return {
@@ -152,34 +138,16 @@ class Background:
     def _bus(self) -> EventBus | None:
         if self._parts.bus is not None or self._parts.settings.event_bus is None:
             return self._parts.bus
-        from chalicelib.store.bus import EventBridge, events_client
+        from chalicelib.store.bus import EventBridge
+        from chalicelib.store.services import service_client
 
-        return EventBridge(events_client(region()), self._parts.settings.event_bus)
+        return EventBridge(service_client("events", region()), self._parts.settings.event_bus)
 
     def _dead_letters(self) -> DeadLetters | None:
         url = self._parts.settings.dead_letter_queue
         if self._parts.dead_letters is not None or url is None:
             return self._parts.dead_letters
-        from chalicelib.store.letters import DeadLetterQueue, queue_client
+        from chalicelib.store.letters import DeadLetterQueue
+        from chalicelib.store.services import service_client
 
-        return DeadLetterQueue(queue_client(region()), url)
-
-
-_METRICS = {
-    "created": "SessionsCreated",
-    "finalized": "SessionsFinalized",
-    "deleted": "SessionsDeleted",
-    "expired": "SessionsExpired",
-    "reached": "StepsReached",
-    "completed": "StepsCompleted",
-    "abandoned": "StepsAbandoned",
-    "errors": "StepErrors",
-}
-
-
-def _oldest(event: Mapping[str, Any]) -> int:
-    """Give the time of the oldest record, in milliseconds; Lambda tells seconds."""
-    times = [
-        record["dynamodb"].get("ApproximateCreationDateTime", 0) for record in event["Records"]
-    ]
-    return int(min(times, default=0) * 1000)
+        return DeadLetterQueue(service_client("sqs", region()), url)

@@ -7,7 +7,7 @@ pair is counted once (``ledger``): no order of the pairs, and no repetition, cha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.registry import FlowRegistry
@@ -207,29 +207,7 @@ def _expired(change: Change, before: Session, version: int, *, leaves: bool) -> 
         key=before.key,
         version=version,
         counts=counts,
-        tombstone=_tombstone(before, version) if leaves else None,
+        tombstone=before.tombstone(Status.EXPIRED) if leaves else None,
         event=Event.of(before, "session.expired", version, before.expires_at),
         over=True,
-    )
-
-
-def _tombstone(session: Session, version: int) -> Session:
-    """Give what remains: enough to say that there was something, and when it expired."""
-    return replace(
-        session,
-        status=Status.EXPIRED,
-        version=version,
-        claimed=frozenset(),
-        holding=frozenset(),
-        reached=frozenset(),
-        steps={},
-        field_versions={},
-        cleared={},
-        mutations=(),
-        remembered=(),
-        sealed_id=None,
-        clients=frozenset(),
-        address="",
-        writer="",
-        announced=0,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from chalicelib.exact_json import JsonValue
@@ -98,6 +98,27 @@ class Session:
         """Whether the session's time is up: from ``expires_at`` on, to the millisecond."""
         return self.status is Status.EXPIRED or (
             self.status is Status.ACTIVE and now >= self.expires_at
+        )
+
+    def tombstone(self, status: Status) -> Session:
+        """Give what remains when it ends: that it was there, how far it came, and whose."""
+        return replace(
+            self,
+            status=status,
+            version=self.version + 1,
+            claimed=frozenset(),
+            holding=frozenset(),
+            reached=frozenset(),
+            steps={},
+            field_versions={},
+            cleared={},
+            mutations=(),
+            remembered=(),
+            sealed_id=None,
+            clients=frozenset(),
+            address="",
+            writer="",
+            announced=0,
         )
 
     @property

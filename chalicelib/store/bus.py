@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.errors import StoreUnavailable
@@ -26,18 +23,6 @@ _ENVELOPE = 200
 
 _FINAL = frozenset({"InvalidArgument", "MalformedDetail", "NotAuthorizedForSource"})
 """Codes of entries that no repetition helps."""
-
-LIMITS = Config(
-    connect_timeout=1,
-    read_timeout=3,
-    retries={"total_max_attempts": 3, "mode": "standard"},
-)
-"""For services that no person waits for."""
-
-
-def events_client(region: str | None) -> Callable[[], Any]:
-    """Give what makes the client, once it is needed."""
-    return cache(lambda: boto3.session.Session(region_name=region).client("events", config=LIMITS))
 
 
 class EventBridge:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -119,6 +120,8 @@ class Calls:
         Gives a number from 0 to 1.
     monotonic
         Seconds on a clock that only goes forward.
+    token
+        Makes a token for a transaction that brings none.
     observe
         Hears the milliseconds of every try that was answered, a refusal being an answer.
     """
@@ -130,12 +133,14 @@ class Calls:
         pause: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
+        token: Callable[[], str] = lambda: str(uuid.uuid4()),
         observe: Callable[[float], None] | None = None,
     ) -> None:
         self._client = client
         self._pause = pause
         self._jitter = jitter
         self._monotonic = monotonic
+        self._token = token
         self._observe = observe
 
     def __call__(self, operation: str, **arguments: Any) -> dict[str, Any]:
@@ -171,6 +176,22 @@ class Calls:
                 raise StoreUnavailable(reason=f"{operation}: {_code(failure)}") from failure
             self.back_off(attempt)
         raise AssertionError("unreachable")
+
+    def transact(self, *actions: dict[str, Any], token: str | None = None) -> None:
+        """Write all of these actions, or none.
+
+        By the token the engine itself recognises a transaction that is sent again.
+
+        Parameters
+        ----------
+        token
+            At most 36 characters; None: one of its own.
+        """
+        self(
+            "transact_write_items",
+            TransactItems=actions,
+            ClientRequestToken=token or self._token(),
+        )
 
     def back_off(self, attempt: int) -> None:
         """Wait for a random time, the longer the more attempts there were."""

@@ -6,7 +6,6 @@ gauges: ``at``, the time of the last sweep, and ``ac``, the active sessions by f
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -123,11 +122,7 @@ class DynamoExpiryStore:
         }
         put = {"TableName": self._sessions, "Item": items.outbox_item(session.key, event)}
         try:
-            self._call(
-                "transact_write_items",
-                TransactItems=[{"Update": mark}, {"Put": put}],
-                ClientRequestToken=str(uuid.uuid4()),
-            )
+            self._call.transact({"Update": mark}, {"Put": put})
         except ConditionFailed as failed:
             # If it is because an answer was lost, it was this sweep all the same.
             return failed.uncertain

@@ -17,7 +17,6 @@ transaction, says so, and is left out of the next try.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,11 +93,7 @@ class DynamoLedger:
                 return settled
             actions, marks = self._actions(entries, now)
             try:
-                self._call(
-                    "transact_write_items",
-                    TransactItems=actions,
-                    ClientRequestToken=str(uuid.uuid4()),
-                )
+                self._call.transact(*actions)
             except ConditionFailed as failed:
                 for mark, found in zip(marks, failed.items, strict=False):
                     if found is not None and mark is not None:

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import cache
 from typing import Any
-
-import boto3
-
-from chalicelib.store.bus import LIMITS
-
-
-def queue_client(region: str | None) -> Callable[[], Any]:
-    """Give what makes the client, once it is needed."""
-    return cache(lambda: boto3.session.Session(region_name=region).client("sqs", config=LIMITS))
 
 
 class DeadLetterQueue:

@@ -51,11 +51,7 @@ class DynamoLinkStore:
             **redemption_arguments(redemption.caller, redemption.now),
         }
         try:
-            self._call(
-                "transact_write_items",
-                TransactItems=[{"Update": use}, {"Update": let_in}],
-                ClientRequestToken=redemption.mutation,
-            )
+            self._call.transact({"Update": use}, {"Update": let_in}, token=redemption.mutation)
         except ConditionFailed as failed:
             link = failed.items[0] or {}
             # This very use, whose answer was lost.

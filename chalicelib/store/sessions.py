@@ -46,7 +46,7 @@ class DynamoSessionStore:
                 self._call("put_item", **put)
             else:
                 entry_put = self._entry(entry, mutation)
-                self._transact(mutation, {"Put": put}, {"Put": entry_put})
+                self._call.transact({"Put": put}, {"Put": entry_put}, token=mutation)
         except ConditionFailed as failed:
             existing = _session(failed.items[0])
             if existing is not None and mutation in existing.mutations:
@@ -98,7 +98,9 @@ class DynamoSessionStore:
         }
         queue = {"TableName": self._sessions, "Item": items.outbox_item(removal.key, event)}
         try:
-            self._transact(removal.mutation, {"Update": bury}, {"Put": keep}, {"Put": queue})
+            self._call.transact(
+                {"Update": bury}, {"Put": keep}, {"Put": queue}, token=removal.mutation
+            )
         except ConditionFailed as failed:
             raise _refused(failed) from failed
 
@@ -131,10 +133,6 @@ class DynamoSessionStore:
             "ExpressionAttributeValues": {":n": items.number(entry.now)},
             "ReturnValuesOnConditionCheckFailure": _EXPLAIN,
         }
-
-    def _transact(self, mutation: str, *actions: dict[str, Any]) -> None:
-        # The token lets the engine itself recognise a transaction that is sent again.
-        self._call("transact_write_items", TransactItems=actions, ClientRequestToken=mutation)
 
 
 def _refused(failed: ConditionFailed) -> Refused:

@@ -29,6 +29,12 @@ def records_of(event: Mapping[str, Any]) -> Iterator[Record]:
             yield record
 
 
+def oldest(event: Mapping[str, Any]) -> int:
+    """Give the time of the oldest record, in milliseconds; Lambda tells seconds."""
+    times = [raw["dynamodb"].get("ApproximateCreationDateTime", 0) for raw in event["Records"]]
+    return int(min(times, default=0) * 1000)
+
+
 def _record(raw: Mapping[str, Any]) -> Record | None:
     told = raw["dynamodb"]
     sequence = str(told["SequenceNumber"])

@@ -12,6 +12,7 @@
     context, answers      the Lambda context object; proxy response -> HTTP
     engine, repairs       moto's DynamoDB, embedded
     stream                the table's stream, fed to the stream function
+    shards, mapping       how far it is read; batches and repeats, as Lambda does it
     aws                   stand-ins for EventBridge and SQS
 
 Nothing here is deployed, and nothing that is deployed imports it.

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -41,7 +42,7 @@ class _Refused(Exception):
         self.code = code
 
 
-class _Service:
+class _Service(ABC):
     """An endpoint that AWS's JSON protocol is spoken with: POST calls an operation.
 
     GET shows what came, DELETE forgets it. What it shows holds every number as it was sent.
@@ -86,11 +87,13 @@ class _Service:
             answer = {"__type": error.code, "message": str(error)}
             return _json(400, content_type, answer)
 
+    @abstractmethod
     def _show(self, query: Mapping[str, list[str]]) -> dict[str, Any]:
-        raise NotImplementedError
+        """Give what GET answers."""
 
+    @abstractmethod
     def _forget(self) -> None:
-        raise NotImplementedError
+        """Forget all that was kept."""
 
 
 class LocalBus(_Service):

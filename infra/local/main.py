@@ -29,8 +29,9 @@ from infra.local.environment import (
     point_events_at,
 )
 from infra.local.server import HOST, LocalServer, listen
+from infra.local.shards import stream_arn
 from infra.local.site import LocalEndpoint
-from infra.local.stream import StreamFeed, stream_arn
+from infra.local.stream import StreamFeed
 from infra.tables import create_tables, is_amazon
 
 if TYPE_CHECKING:

@@ -21,9 +21,12 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from infra.local import mapping
 from infra.local import stream as stream_module
 from infra.local.context import LambdaContext
-from infra.local.stream import BATCH_SIZE, RETRIES, StreamFeed, lambda_record, stream_arn
+from infra.local.mapping import RETRIES, lambda_record
+from infra.local.shards import BATCH_SIZE, stream_arn
+from infra.local.stream import StreamFeed
 from infra.tables import create_tables
 from tests.support.engines import ON_DYNAMODB_LOCAL, Engine, Tables
 
@@ -291,7 +294,7 @@ class TestEnd:
             raise ValueError
 
         called = threading.Event()
-        monkeypatch.setattr(stream_module, "_FIRST_PAUSE_SECONDS", PATIENCE)
+        monkeypatch.setattr(mapping, "_FIRST_PAUSE_SECONDS", PATIENCE)
         put(tables, 1)
         sink = Function(fail)
         with feeding(tables, sink, pause=None) as feed:

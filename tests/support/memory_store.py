@@ -231,26 +231,15 @@ class MemoryStore:
         if session is None or removal_refusal(session, removal):
             raise Refused(session)
         key = removal.preconditions.idempotency
+        status = Status.FINALIZED if record_id else Status.DELETED
         self._keep(
             replace(
-                session,
-                status=Status.FINALIZED if record_id else Status.DELETED,
-                version=session.version + 1,
-                claimed=frozenset(),
-                holding=frozenset(),
-                reached=frozenset(),
-                steps={},
-                field_versions={},
-                cleared={},
+                session.tombstone(status),
                 last_activity=removal.now,
                 mutations=(removal.mutation,),
                 remembered=() if key is None else (key,),
                 record_id=record_id,
-                sealed_id=None,
                 clients=session.clients if record_id else frozenset(),
-                address="",
-                writer="",
-                announced=0,
             )
         )
 
