@@ -70,7 +70,7 @@ class Endpoint:
     body
         Model of the request's body; None: it has none.
     answers
-        Models of the answers' bodies by status; None: no body.
+        Names of the answers' bodies by status, as in ``web.views``; None: no body.
     errors
         What it may raise beside what every route may.
     headers
@@ -87,7 +87,7 @@ class Endpoint:
     path: str
     handler: Handler
     summary: str
-    answers: Mapping[int, type[BaseModel] | None]
+    answers: Mapping[int, str | None]
     body: type[BaseModel] | None = None
     body_required: bool = True
     errors: Errors = ()

@@ -11,13 +11,13 @@ from pydantic.json_schema import models_json_schema
 
 from chalicelib import __version__
 from chalicelib.errors import Forbidden, StoreUnavailable, Unauthenticated
-from chalicelib.web import schemas
 from chalicelib.web.endpoint import Audience, Endpoint
 from chalicelib.web.problems import kind_of
 from chalicelib.web.reply import JSON, PROBLEM
 from chalicelib.web.request import IDEMPOTENCY_KEY
 
 _BEARER = "bearer"
+_PROBLEM, _DEBUG = "ProblemView", "DebugView"
 _SCHEMAS = "#/components/schemas/"
 
 _PATH_PARAMETERS: Mapping[str, Mapping[str, Any]] = {
@@ -122,10 +122,18 @@ _EVERYWHERE = (Exception,)
 """What any route may come to."""
 
 
-def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """Describe the API."""
+def openapi_document(
+    endpoints: Iterable[Endpoint], views: Mapping[str, type[BaseModel]]
+) -> dict[str, Any]:
+    """Describe the API.
+
+    Parameters
+    ----------
+    views
+        Models of the answers by name.
+    """
     listed = list(endpoints)
-    models = _models(listed)
+    models = [*_bodies(listed), *(views[name] for name in (_PROBLEM, _DEBUG, *_shown(listed)))]
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=_SCHEMAS + "{model}"
     )
@@ -133,8 +141,8 @@ def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     for endpoint in listed:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
     components = definitions["$defs"]
-    for name in {schemas.ProblemView.__name__, *_shown(listed)}:
-        components[name]["properties"]["debug"] = _reference(schemas.DebugView)
+    for name in {_PROBLEM, *_shown(listed)}:
+        components[name]["properties"]["debug"] = _reference(_DEBUG)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -153,18 +161,13 @@ def openapi_document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     }
 
 
-def _models(endpoints: list[Endpoint]) -> list[type[BaseModel]]:
-    found: dict[type[BaseModel], None] = {schemas.ProblemView: None, schemas.DebugView: None}
-    for endpoint in endpoints:
-        for model in (endpoint.body, *endpoint.answers.values()):
-            if model is not None:
-                found[model] = None
-    return list(found)
+def _bodies(endpoints: list[Endpoint]) -> list[type[BaseModel]]:
+    return list(dict.fromkeys(each.body for each in endpoints if each.body is not None))
 
 
-def _shown(endpoints: list[Endpoint]) -> set[str]:
-    """Name the models that are whole answers, not parts of some."""
-    return {model.__name__ for each in endpoints for model in each.answers.values() if model}
+def _shown(endpoints: list[Endpoint]) -> list[str]:
+    """Name the views that are whole answers, not parts of some."""
+    return list(dict.fromkeys(name for each in endpoints for name in each.answers.values() if name))
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
@@ -178,7 +181,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.body is not None:
         operation["requestBody"] = {
             "required": endpoint.body_required,
-            "content": {JSON: {"schema": _reference(endpoint.body)}},
+            "content": {JSON: {"schema": _reference(endpoint.body.__name__)}},
         }
     return operation
 
@@ -200,18 +203,18 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    for status, model in endpoint.answers.items():
+    for status, name in endpoint.answers.items():
         names = _HEADERS_BY_STATUS.get(status, endpoint.answer_headers)
         response = {"description": _DESCRIPTIONS[status], **_answer_headers(names)}
-        if model is not None:
-            response["content"] = {JSON: {"schema": _reference(model)}}
+        if name is not None:
+            response["content"] = {JSON: {"schema": _reference(name)}}
         responses[str(status)] = response
     for status, titles in sorted(_problems(endpoint).items()):
         if str(status) not in responses:
             responses[str(status)] = {
                 "description": "; ".join(titles) + ".",
                 **_answer_headers(_HEADERS_BY_STATUS.get(status, ())),
-                "content": {PROBLEM: {"schema": _reference(schemas.ProblemView)}},
+                "content": {PROBLEM: {"schema": _reference(_PROBLEM)}},
             }
     return responses
 
@@ -249,5 +252,5 @@ def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
     return schemes[endpoint.audience]
 
 
-def _reference(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": _SCHEMAS + model.__name__}
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": _SCHEMAS + name}

@@ -1,5 +1,5 @@
 """Sessions, steps, records and flows as the API shows them. Plain dicts: shapes are fixed here
-and compared with ``schemas`` by the tests, not built through it on every request."""
+and compared with ``views`` by the tests, not built through it on every request."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from chalicelib.exact_json import dumps, loads
 from chalicelib.sessions.progress import progress, step_view, validate_all
 from chalicelib.sessions.times import iso
-from chalicelib.web import render, schemas
-from chalicelib.web.documents import DocumentModels
+from chalicelib.web import render
+from chalicelib.web.views import views_of
 from tests.unit.kit import FLOWS, PROJECT, WHOLE_PROJECT, Kit
 
-MODELS = DocumentModels.of(FLOWS.values())
+VIEWS = views_of(FLOWS.values())
 
 
 def fits(model: type[BaseModel], view: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def kit() -> Kit:
     [("project", "projectData"), ("onboarding", "businessContext"), ("schedule", "data")],
 )
 def test_a_session_shows_its_document_under_its_flows_name(kit: Kit, flow: str, name: str) -> None:
-    view = fits(MODELS.session, render.session(kit.create(flow).opened))
+    view = fits(VIEWS["Session"], render.session(kit.create(flow).opened))
     assert list(view) == [
         *["sessionId", "flow", "flowVersion", "status", "version", "currentStep"],
         *["completedSteps", name, "createdAt", "lastActivity", "expiresAt"],
@@ -59,7 +59,7 @@ def test_the_entity_tag_is_the_version(kit: Kit) -> None:
 
 def test_a_save_shows_what_is_not_right_yet(kit: Kit) -> None:
     saved = kit.save(kit.start(), {"clientEmail": "ada@"})
-    view = fits(MODELS.saved, render.saved(saved))
+    view = fits(VIEWS["SavedSession"], render.saved(saved))
     (error,) = view["errors"]
     assert list(error) == ["step", "field", "code", "message"]
     assert (error["step"], error["field"], error["code"]) == (3, "clientEmail", "email")
@@ -68,7 +68,7 @@ def test_a_save_shows_what_is_not_right_yet(kit: Kit) -> None:
 def test_a_finalized_session_shows_its_record_and_no_data(kit: Kit) -> None:
     session_id = kit.finished_project()
     record_id = kit.finalize(session_id).record.record_id
-    view = fits(MODELS.session, render.session(kit.read(session_id, over=True)))
+    view = fits(VIEWS["Session"], render.session(kit.read(session_id, over=True)))
     assert (view["status"], view["recordId"]) == ("finalized", record_id)
     assert "projectData" not in view
     assert view["completedSteps"] == [1, 2, 3, 4]
@@ -76,7 +76,7 @@ def test_a_finalized_session_shows_its_record_and_no_data(kit: Kit) -> None:
 
 def test_a_record_shows_the_document_and_every_step(kit: Kit) -> None:
     kept = kit.finalize(kit.finished_project())
-    view = fits(MODELS.record, render.record(kept.record, kept.flow))
+    view = fits(VIEWS["Record"], render.record(kept.record, kept.flow))
     assert view["projectData"] == {**WHOLE_PROJECT, "priority": "medium"}
     assert [(step["step"], step["name"]) for step in view["steps"]] == [
         (number, step.name) for number, step in enumerate(FLOWS["project"].steps, 1)
@@ -86,19 +86,19 @@ def test_a_record_shows_the_document_and_every_step(kit: Kit) -> None:
 
 def test_a_record_of_a_flow_that_is_gone_is_shown_as_data(kit: Kit) -> None:
     kept = kit.finalize(kit.finished_project())
-    view = fits(MODELS.record, render.record(kept.record, None))
+    view = fits(VIEWS["Record"], render.record(kept.record, None))
     assert view["data"]["projectName"] == "Harbour"
 
 
 def test_progress_steps_and_validation_fit_their_models(kit: Kit) -> None:
     opened = kit.create(fields=PROJECT[1], completed=[1]).opened
     session, flow = opened.session, opened.flow
-    shown = fits(schemas.ProgressView, render.progress(progress(session, flow)))
+    shown = fits(VIEWS["ProgressView"], render.progress(progress(session, flow)))
     assert (shown["completed"], shown["total"], shown["percent"]) == (1, 4, 25)
     for number in flow.step_numbers:
-        step = fits(schemas.StepView, render.step(step_view(session, flow, number)))
+        step = fits(VIEWS["StepView"], render.step(step_view(session, flow, number)))
         assert (step["complete"], step["valid"]) == (number == 1, number == 1)
-    found = fits(schemas.ValidationView, render.validation(validate_all(session, flow)))
+    found = fits(VIEWS["ValidationView"], render.validation(validate_all(session, flow)))
     assert not found["valid"]
     assert [step["valid"] for step in found["steps"]] == [True, False, False, False]
     assert len(found["errors"]) == sum(len(step["errors"]) for step in found["steps"])
@@ -106,7 +106,7 @@ def test_progress_steps_and_validation_fit_their_models(kit: Kit) -> None:
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_flows_definition_fits_its_model(name: str) -> None:
-    view = fits(schemas.FlowView, render.flow(FLOWS[name], 60))
+    view = fits(VIEWS["FlowView"], render.flow(FLOWS[name], 60))
     assert (view["name"], view["ttlSeconds"]) == (name, 60)
     assert [step["step"] for step in view["steps"]] == list(FLOWS[name].step_numbers)
     assert all("schema" in step for step in view["steps"])

@@ -6,7 +6,7 @@ import re
 
 from chalicelib.errors import Finalized, InvalidRequest
 from chalicelib.sessions.history import History
-from chalicelib.web import render, schemas
+from chalicelib.web import render
 from chalicelib.web.endpoint import READS, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
@@ -32,7 +32,7 @@ def history_endpoints(history: History) -> list[Endpoint]:
             summary="Tell who changed which fields, and when",
             operation="readHistory",
             query=("limit", "cursor"),
-            answers={200: schemas.HistoryView},
+            answers={200: "HistoryView"},
             errors=(*READS, Finalized, InvalidRequest),
         )
     ]

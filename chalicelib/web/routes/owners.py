@@ -7,8 +7,7 @@ from dataclasses import asdict
 
 from chalicelib.errors import InvalidRequest, StoreUnavailable
 from chalicelib.sessions.owned import OwnSessions
-from chalicelib.web import render, schemas
-from chalicelib.web.documents import DocumentModels
+from chalicelib.web import bodies, render
 from chalicelib.web.endpoint import TAKES_BODY, WRITES, Audience, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
@@ -19,7 +18,7 @@ _MOST = 50
 
 
 def owner_endpoints(
-    owned: OwnSessions, models: DocumentModels, time_limit: Callable[[], Callable[[], bool]]
+    owned: OwnSessions, time_limit: Callable[[], Callable[[], bool]]
 ) -> list[Endpoint]:
     """List the routes of owners.
 
@@ -31,7 +30,7 @@ def owner_endpoints(
 
     def claim(request: Request) -> Reply:
         json = request.json(required=False)
-        request.parse(json, schemas.EmptyBody)
+        request.parse(json, bodies.EmptyBody)
         opened = owned.claim(request.session_id, request.caller, request.preconditions(json))
         return Reply(200, render.session(opened), {"ETag": render.etag(opened)})
 
@@ -52,9 +51,9 @@ def owner_endpoints(
             summary="Make an anonymous session the caller's",
             operation="claimSession",
             audience=Audience.USERS,
-            body=schemas.EmptyBody,
+            body=bodies.EmptyBody,
             body_required=False,
-            answers={200: models.session},
+            answers={200: "Session"},
             errors=(*WRITES, *TAKES_BODY),
             headers=("If-Match", "Idempotency-Key"),
             answer_headers=("ETag",),
@@ -67,7 +66,7 @@ def owner_endpoints(
             operation="listOwnSessions",
             audience=Audience.USERS,
             query=("limit", "cursor"),
-            answers={200: models.page},
+            answers={200: "OwnSessions"},
             errors=(InvalidRequest, StoreUnavailable),
         ),
         Endpoint(
@@ -77,7 +76,7 @@ def owner_endpoints(
             summary="Remove everything that is kept about the caller",
             operation="eraseOwnData",
             audience=Audience.USERS,
-            answers={200: schemas.ErasedView},
+            answers={200: "ErasedView"},
             errors=(StoreUnavailable,),
         ),
     ]

@@ -8,7 +8,7 @@ from chalicelib.errors import Forbidden, InvalidRequest, StoreUnavailable, Unkno
 from chalicelib.ops.analytics import Analytics
 from chalicelib.ops.health import Health
 from chalicelib.security.principals import ADMIN, ANALYST
-from chalicelib.web import render, schemas
+from chalicelib.web import render
 from chalicelib.web.endpoint import Audience, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
@@ -18,11 +18,19 @@ def service_endpoints(
     health: Health,
     analytics: Analytics,
     openapi: Callable[[], dict[str, object]],
+    measure: Callable[[bool], None],
 ) -> list[Endpoint]:
-    """List the routes of the service."""
+    """List the routes of the service.
+
+    Parameters
+    ----------
+    measure
+        Hears of every check whether the service was well.
+    """
 
     def check(_: Request) -> Reply:
         report = health.check()
+        measure(report.healthy)
         headers = {} if report.healthy else {"Retry-After": "1"}
         return Reply(200 if report.healthy else 503, render.health(report), headers)
 
@@ -42,7 +50,7 @@ def service_endpoints(
             handler=check,
             summary="Tell whether the service and its store are well",
             operation="readHealth",
-            answers={200: schemas.HealthView, 503: schemas.HealthView},
+            answers={200: "HealthView", 503: "HealthView"},
         ),
         Endpoint(
             method="GET",
@@ -53,7 +61,7 @@ def service_endpoints(
             summary="Tell how far the sessions of a flow came, and what became of them",
             operation="readAnalytics",
             query=("flow", "from", "to"),
-            answers={200: schemas.FunnelView},
+            answers={200: "FunnelView"},
             errors=(Forbidden, InvalidRequest, UnknownFlow, StoreUnavailable),
         ),
         Endpoint(
@@ -63,6 +71,6 @@ def service_endpoints(
             handler=document,
             summary="Read this document",
             operation="readOpenapi",
-            answers={200: schemas.OpenapiView},
+            answers={200: "OpenapiView"},
         ),
     ]

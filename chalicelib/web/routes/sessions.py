@@ -17,7 +17,7 @@ from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import progress, step_view, validate, validate_all
 from chalicelib.sessions.requests import Creation
 from chalicelib.sessions.service import SessionService
-from chalicelib.web import render, schemas
+from chalicelib.web import bodies, render
 from chalicelib.web.documents import DocumentModels, content_of
 from chalicelib.web.endpoint import READS, SAVES, TAKES_BODY, WRITES, Endpoint
 from chalicelib.web.problems import limit_headers
@@ -66,7 +66,7 @@ def session_endpoints(
         return _save(request, body.sessionId or "", body, json)
 
     def _save(
-        request: Request, session_id: str, body: schemas.SaveBody, json: dict[str, object]
+        request: Request, session_id: str, body: bodies.SaveBody, json: dict[str, object]
     ) -> Reply:
         preconditions = request.preconditions(json, body.baseVersion)
         return saved_reply(
@@ -78,7 +78,7 @@ def session_endpoints(
         return Reply(204)
 
     def check(request: Request) -> Reply:
-        body = request.body(schemas.ValidateBody, required=False)
+        body = request.body(bodies.ValidateBody, required=False)
         opened = sessions.open(request.session_id, request.caller)
         if body.step is None:
             found = validate_all(opened.session, opened.flow)
@@ -95,7 +95,7 @@ def session_endpoints(
         return Reply(200, _summary(opened), {"ETag": render.etag(opened)})
 
     def finalize(request: Request) -> Reply:
-        request.body(schemas.EmptyBody, required=False)
+        request.body(bodies.EmptyBody, required=False)
         kept = finalizer.finalize(request.session_id, request.caller, request.preconditions())
         record = kept.record
         headers = {"Location": request.location(f"/records/{record.record_id}")}
@@ -109,7 +109,7 @@ def session_endpoints(
             summary="Save some of the document's fields",
             operation=operation,
             body=models.save_by_id if handler is save_by_id else models.save,
-            answers={200: models.saved},
+            answers={200: "SavedSession"},
             errors=SAVES,
             headers=_WRITE_HEADERS,
             answer_headers=("ETag",),
@@ -125,7 +125,7 @@ def session_endpoints(
             operation="createSession",
             body=models.create,
             body_required=False,
-            answers={201: models.saved},
+            answers={201: "SavedSession"},
             errors=(
                 *READS,
                 *TAKES_BODY,
@@ -144,7 +144,7 @@ def session_endpoints(
             handler=read,
             summary="Read a session; this never extends it",
             operation="readSession",
-            answers={200: models.session, 304: None},
+            answers={200: "Session", 304: None},
             errors=READS,
             headers=("If-None-Match",),
             answer_headers=("ETag",),
@@ -167,9 +167,9 @@ def session_endpoints(
             handler=check,
             summary="Validate every step, or one",
             operation="validateSession",
-            body=schemas.ValidateBody,
+            body=bodies.ValidateBody,
             body_required=False,
-            answers={200: schemas.ValidationView},
+            answers={200: "ValidationView"},
             errors=(*READS, *TAKES_BODY, UnknownStep, Finalized),
         ),
         Endpoint(
@@ -178,7 +178,7 @@ def session_endpoints(
             handler=show_progress,
             summary="Tell how far the session is",
             operation="readProgress",
-            answers={200: schemas.ProgressView},
+            answers={200: "ProgressView"},
             errors=READS,
         ),
         Endpoint(
@@ -187,7 +187,7 @@ def session_endpoints(
             handler=summarize,
             summary="Read the session, its progress and all its steps",
             operation="readSummary",
-            answers={200: models.summary},
+            answers={200: "Summary"},
             errors=READS,
             answer_headers=("ETag",),
         ),
@@ -197,9 +197,9 @@ def session_endpoints(
             handler=finalize,
             summary="Turn the session into its permanent record, exactly once",
             operation="finalizeSession",
-            body=schemas.EmptyBody,
+            body=bodies.EmptyBody,
             body_required=False,
-            answers={200: models.record, 201: models.record},
+            answers={200: "Record", 201: "Record"},
             errors=(*WRITES, *TAKES_BODY, Incomplete),
             headers=_WRITE_HEADERS,
             answer_headers=("Location",),

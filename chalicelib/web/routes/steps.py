@@ -6,8 +6,7 @@ from chalicelib.errors import Finalized, TooLarge, UnknownStep
 from chalicelib.sessions.progress import step_view
 from chalicelib.sessions.requests import StepClear, StepSave
 from chalicelib.sessions.service import SessionService
-from chalicelib.web import render, schemas
-from chalicelib.web.documents import DocumentModels
+from chalicelib.web import bodies, render
 from chalicelib.web.endpoint import READS, SAVES, WRITES, Endpoint
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
@@ -17,7 +16,7 @@ _ALL = "/sessions/{sessionId}/steps"
 _ONE = "/sessions/{sessionId}/steps/{step}"
 
 
-def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[Endpoint]:
+def step_endpoints(sessions: SessionService) -> list[Endpoint]:
     """List the routes of steps."""
 
     def read_all(request: Request) -> Reply:
@@ -35,7 +34,7 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
 
     def save(request: Request) -> Reply:
         json = request.json()
-        body = request.parse(json, schemas.StepBody)
+        body = request.parse(json, bodies.StepBody)
         step = StepSave(step=request.step, fields=body.data, complete=body.complete)
         preconditions = request.preconditions(json, body.baseVersion)
         return saved_reply(sessions.save(request.session_id, request.caller, step, preconditions))
@@ -53,8 +52,8 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             handler=save,
             summary="Save some of a step's fields",
             operation=operation,
-            body=schemas.StepBody,
-            answers={200: models.saved},
+            body=bodies.StepBody,
+            answers={200: "SavedSession"},
             errors=SAVES,
             headers=("If-Match", "Idempotency-Key"),
             answer_headers=("ETag",),
@@ -67,7 +66,7 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             handler=read_all,
             summary="Read every step",
             operation="readSteps",
-            answers={200: schemas.StepsView},
+            answers={200: "StepsView"},
             errors=(*READS, Finalized),
         ),
         Endpoint(
@@ -76,7 +75,7 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             handler=read,
             summary="Read a step",
             operation="readStep",
-            answers={200: schemas.StepView},
+            answers={200: "StepView"},
             errors=(*READS, Finalized, UnknownStep),
         ),
         write("POST", "saveStep"),
@@ -87,7 +86,7 @@ def step_endpoints(sessions: SessionService, models: DocumentModels) -> list[End
             handler=clear,
             summary="Empty a step and take back that it was complete",
             operation="clearStep",
-            answers={200: models.saved},
+            answers={200: "SavedSession"},
             errors=(*WRITES, UnknownStep, TooLarge),
             headers=("If-Match", "Idempotency-Key"),
             answer_headers=("ETag",),

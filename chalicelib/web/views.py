@@ -1,79 +1,21 @@
-"""Shapes of requests and answers. The OpenAPI document is made from these."""
+"""Shapes of answers, by name: what the OpenAPI document says of them.
+
+``render`` makes the answers; tests hold the two together. Only the document needs this module.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import UUID4, BaseModel, ConfigDict, Field
+from pydantic import UUID4, BaseModel, ConfigDict, Field, create_model
 
-StepNumber = Annotated[int, Field(ge=1, le=9999, description="A step's number, from 1.")]
-Version = Annotated[int, Field(ge=0, le=10**15)]
-Document = Annotated[
-    dict[str, Any], Field(description="Fields of the session's document; null removes a field.")
-]
+from chalicelib.flows.flow import Flow
+from chalicelib.web.documents import document_names, with_documents
+
 Instant = Annotated[datetime, Field(description="ISO 8601, UTC, milliseconds.")]
 CalendarDay = Annotated[date, Field(description="A day in UTC.")]
-
-
-class RequestBody(BaseModel):
-    """Base of request bodies: strict, and nothing undeclared."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class SaveContent(RequestBody):
-    """What creating and saving have in common. ``chalicelib.web.documents`` adds the names
-    that the flows give their documents."""
-
-    data: Document | None = None
-    currentStep: StepNumber | None = None
-    completedSteps: Annotated[list[StepNumber], Field(max_length=1000)] = []
-
-
-class CreateBody(SaveContent):
-    """A new session."""
-
-    flow: str | None = Field(default=None, description="Default: DEFAULT_FLOW.")
-
-
-class SaveBody(SaveContent):
-    """A save of any of the document's fields."""
-
-    sessionId: str | None = Field(default=None, description="If given, that of the path.")
-    baseVersion: Version | None = Field(
-        default=None, description="Refuse (409) if one of these fields changed after it."
-    )
-
-
-class SaveByIdBody(SaveBody):
-    """A save that names the session in its body."""
-
-    sessionId: str
-
-
-class StepBody(RequestBody):
-    """A save of one step's fields."""
-
-    data: Document
-    complete: bool = Field(default=False, description="Claim that the step is complete.")
-    baseVersion: Version | None = None
-
-
-class ValidateBody(RequestBody):
-    """What to validate."""
-
-    step: StepNumber | None = Field(default=None, description="Default: every step.")
-
-
-class ResumeBody(RequestBody):
-    """The use of a link."""
-
-    token: Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class EmptyBody(RequestBody):
-    """Nothing is needed here."""
 
 
 class Answer(BaseModel):
@@ -372,3 +314,29 @@ class ProblemView(Answer):
     conflicts: list[ConflictView] = Field(default=[], description="conflict")
     version: int = Field(default=0, description="conflict: the session's version now")
     current: dict[str, Any] = Field(default={}, description="version-mismatch: the session now")
+
+
+def views_of(flows: Iterable[Flow]) -> dict[str, type[BaseModel]]:
+    """Give every view by its name; some hold a document, as these flows name it."""
+    names = document_names(flows)
+    session = with_documents(SessionView, "Session", names, dict[str, Any])
+    with_document: list[type[BaseModel]] = [
+        session,
+        create_model("SavedSession", __base__=session, errors=(list[ErrorView], ...)),
+        create_model(
+            "Summary",
+            __base__=session,
+            progress=(ProgressView, ...),
+            steps=(list[StepView], ...),
+        ),
+        create_model(
+            "OwnSessions",
+            __base__=Answer,
+            __doc__="Some of the caller's sessions; ``cursor`` asks for the next ones.",
+            sessions=(list[session], ...),  # type: ignore[valid-type]
+            cursor=(str | None, ...),
+        ),
+        with_documents(RecordView, "Record", names, dict[str, Any]),
+    ]
+    fixed: list[type[BaseModel]] = [*Answer.__subclasses__(), DayView, OpenapiView]
+    return {view.__name__: view for view in (*fixed, *with_document)}
