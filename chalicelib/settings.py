@@ -13,6 +13,7 @@ _URL = re.compile(
     r"https://[^\s/]+(/\S*)?|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/\S*)?"
 )
 _BUS = re.compile(r"(arn:[^:]+:events:[^:]*:[^:]*:event-bus/)?[a-zA-Z0-9_.\-/]{1,256}")
+_SERVICE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 _STREAM = re.compile(r"arn:[^:]+:dynamodb:[^:]*:[^:]*:table/[a-zA-Z0-9_.-]+/stream/\S+")
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 ANY_ORIGIN = "*"
@@ -58,6 +59,9 @@ class Settings:
         Of the sessions table's stream; the deployment subscribes the stream function to it.
     tracing
         Whether requests are traced with X-Ray.
+    powertools_service_name
+        What log lines and metrics are signed with. Each stage has a name of its own, where their
+        metrics are to be told apart.
     key_source
         Where the keys of keyed hashes and of sealed ids are: ``ssm:NAME``,
         ``secretsmanager:NAME``, ``file:PATH``; None: a file that is made where there is none.
@@ -86,6 +90,7 @@ class Settings:
     dead_letter_queue: str | None = None
     sessions_stream_arn: str | None = None
     tracing: bool = False
+    powertools_service_name: str = "stepwell"
     key_source: str | None = None
 
     @classmethod
@@ -121,6 +126,7 @@ class Settings:
             "DEAD_LETTER_QUEUE": _url,
             "SESSIONS_STREAM_ARN": _stream,
             "TRACING": _truth,
+            "POWERTOOLS_SERVICE_NAME": _service,
             "KEY_SOURCE": _source,
         }
         given = {name: environment.get(name, "").strip() for name in readers}
@@ -183,6 +189,12 @@ def _bus(name: str, value: str) -> str:
 def _stream(name: str, value: str) -> str:
     if not _STREAM.fullmatch(value):
         raise _refuse(name, value, "the ARN of a table's stream")
+    return value
+
+
+def _service(name: str, value: str) -> str:
+    if not _SERVICE.fullmatch(value):
+        raise _refuse(name, value, "a name (1 to 64 of a-z A-Z 0-9 . _ -)")
     return value
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import NamedTuple
 
 from chalicelib.bootstrap.api import Core, Guard, build, core_of, guard_of
 from chalicelib.bootstrap.background import Background
 from chalicelib.bootstrap.parts import Parts, Stores, clock, dynamodb_stores
+from chalicelib.bootstrap.priming import answers_people, at_start, prime
 from chalicelib.settings import Settings, SettingsError
 from chalicelib.web.app import Application
 
@@ -37,8 +39,16 @@ class Functions(NamedTuple):
 
 def create() -> Functions:
     """Build all from the environment, or stop with one line that says why not."""
+    # Set by Chalice's command line, and never in Lambda, where the module below has no click.
+    if "AWS_CHALICE_CLI_MODE" in os.environ:
+        from chalicelib.bootstrap import chalice_cli
+
+        chalice_cli.tell()
     try:
         parts = Parts(settings=Settings.from_environment(os.environ))
-        return Functions(build(parts), Background(parts))
+        functions = Functions(build(parts), Background(parts))
     except SettingsError as error:
         sys.exit(f"stepwell: {error}")
+    if answers_people(os.environ):
+        at_start(os.environ, partial(prime, parts.all_stores.health.gauges, parts.key_ring))
+    return functions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,13 +10,13 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from chalicelib.bootstrap.memory import memory
-from chalicelib.bootstrap.parts import Parts, Stores, flows_of, lifetimes_of, region
+from chalicelib.bootstrap.parts import Parts, Stores, flows_of, lifetimes_of
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.observability import Log, tracer
 from chalicelib.ops.analytics import Analytics
 from chalicelib.ops.health import ErrorRate, Health
+from chalicelib.ops.measures import measure_health
 from chalicelib.security.identity import Identifier
-from chalicelib.security.keys import KeyRing
 from chalicelib.security.limits import Limiter
 from chalicelib.security.marks import Marks
 from chalicelib.security.sealing import Sealer
@@ -31,14 +30,11 @@ from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.links import Linker
 from chalicelib.sessions.owned import OwnSessions, Seals
 from chalicelib.sessions.service import SessionService
-from chalicelib.settings import Settings
 from chalicelib.store.calls import one_request, stop_trace, trace
-from chalicelib.store.secrets import key_source
 from chalicelib.web.app import Application, create_application
 from chalicelib.web.cors import Cors
 from chalicelib.web.dispatch import Dispatcher
 from chalicelib.web.documents import DocumentModels
-from chalicelib.web.openapi import openapi_document
 from chalicelib.web.routes.flows import flow_endpoints
 from chalicelib.web.routes.history import history_endpoints
 from chalicelib.web.routes.links import link_endpoints
@@ -71,18 +67,24 @@ def build(parts: Parts) -> Application:
     )
 
     def describe() -> dict[str, Any]:
-        return openapi_document(chain(*resources.values()))
+        from chalicelib.web.openapi import openapi_document
+        from chalicelib.web.views import views_of
+
+        return openapi_document(chain(*resources.values()), views_of(core.flows.values()))
 
     resources = {
         "sessions": session_endpoints(core.creator, core.sessions, core.finalizer, models),
-        "steps": step_endpoints(core.sessions, models),
-        "links": link_endpoints(core.linker, models),
-        "owners": owner_endpoints(core.owned, models, _time_limit),
-        "records": record_endpoints(core.finalizer, models),
+        "steps": step_endpoints(core.sessions),
+        "links": link_endpoints(core.linker),
+        "owners": owner_endpoints(core.owned, _time_limit),
+        "records": record_endpoints(core.finalizer),
         "flows": flow_endpoints(core.flows, core.lifetimes.of),
         "history": history_endpoints(core.history),
         "service": service_endpoints(
-            _health(parts, stores, errors), _analytics(parts, stores, core.flows), cache(describe)
+            _health(parts, stores, errors),
+            _analytics(parts, stores, core.flows),
+            cache(describe),
+            partial(measure_health, metrics),
         ),
     }
     return create_application(dispatcher, resources)
@@ -193,7 +195,7 @@ class Guard(NamedTuple):
 def guard_of(parts: Parts, stores: Stores) -> Guard:
     """Put together what guards the services."""
     settings = parts.settings
-    keys = parts.keys or KeyRing(_key_source(settings), parts.clock)
+    keys = parts.key_ring
     tokens = parts.tokens or token_verifier(settings, parts.clock)
     marks = Marks(keys)
     return Guard(
@@ -212,15 +214,6 @@ def guard_of(parts: Parts, stores: Stores) -> Guard:
             marks=marks,
             bind=settings.bind_user_agent,
         ),
-    )
-
-
-def _key_source(settings: Settings) -> Callable[[], str]:
-    return key_source(
-        settings.key_source,
-        region=region(),
-        # Set by the service itself; what stands in for it elsewhere has a disk that stays.
-        in_lambda=os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_Lambda_"),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.bootstrap.parts import Parts, flows_of, lifetimes_of, region
+from chalicelib.bootstrap.parts import Parts, flows_of, lifetimes_of
 
 if TYPE_CHECKING:
     from chalicelib.ops.events import EventBus
@@ -141,7 +141,9 @@ class Background:
         from chalicelib.store.bus import EventBridge
         from chalicelib.store.services import service_client
 
-        return EventBridge(service_client("events", region()), self._parts.settings.event_bus)
+        return EventBridge(
+            service_client("events", self._parts.clients), self._parts.settings.event_bus
+        )
 
     def _dead_letters(self) -> DeadLetters | None:
         url = self._parts.settings.dead_letter_queue
@@ -150,4 +152,4 @@ class Background:
         from chalicelib.store.letters import DeadLetterQueue
         from chalicelib.store.services import service_client
 
-        return DeadLetterQueue(service_client("sqs", region()), url)
+        return DeadLetterQueue(service_client("sqs", self._parts.clients), url)

@@ -13,7 +13,7 @@ from chalicelib.errors import UnknownFlow
 from chalicelib.flows import definitions
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.observability import Log, Metrics
-from chalicelib.security.keys import Keys
+from chalicelib.security.keys import KeyRing, Keys
 from chalicelib.security.limits import CounterStore
 from chalicelib.security.tokens import TokenVerifier
 from chalicelib.sessions.history import HistoryStore
@@ -30,6 +30,8 @@ from chalicelib.store.health import DynamoHealthStore
 from chalicelib.store.history import DynamoHistoryStore
 from chalicelib.store.links import DynamoLinkStore
 from chalicelib.store.owned import DynamoOwnerStore
+from chalicelib.store.secrets import key_source
+from chalicelib.store.session import Clients
 from chalicelib.store.sessions import DynamoSessionStore
 
 if TYPE_CHECKING:
@@ -84,13 +86,28 @@ class Parts:
     @cached_property
     def instruments(self) -> Instruments:
         """The log and the metrics of this process."""
-        return Instruments(self.log or Log(), self.metrics or Metrics(self.clock))
+        service = self.settings.powertools_service_name
+        return Instruments(
+            self.log or Log(service=service),
+            self.metrics or Metrics(self.clock, service=service),
+        )
+
+    @cached_property
+    def clients(self) -> Clients:
+        """What makes clients of AWS's services."""
+        # botocore reads AWS_DEFAULT_REGION; AWS_REGION is what Lambda and the other SDKs go by.
+        return Clients(os.environ.get("AWS_REGION"))
+
+    @cached_property
+    def key_ring(self) -> Callable[[], Keys]:
+        """Our own keys."""
+        return self.keys or KeyRing(_key_source(self.settings, self.clients), self.clock)
 
     @cached_property
     def calls(self) -> Calls:
         """What makes calls to DynamoDB, and measures them."""
         return Calls(
-            self.client or dynamodb_client(region=region()),
+            self.client or dynamodb_client(self.clients),
             observe=lambda ms: self.instruments.metrics.add("StoreLatency", ms, "Milliseconds"),
         )
 
@@ -125,9 +142,13 @@ def stores_on(call: Calls, settings: Settings) -> Stores:
     )
 
 
-def region() -> str | None:
-    """Give the region that Lambda names; None: boto3 has its own ways to find one."""
-    return os.environ.get("AWS_REGION")
+def _key_source(settings: Settings, clients: Clients) -> Callable[[], str]:
+    return key_source(
+        settings.key_source,
+        clients,
+        # Set by the service itself; what stands in for it elsewhere has a disk that stays.
+        in_lambda=os.environ.get("AWS_EXECUTION_ENV", "").startswith("AWS_Lambda_"),
+    )
 
 
 def lifetimes_of(settings: Settings) -> Lifetimes:

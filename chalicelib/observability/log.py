@@ -42,10 +42,16 @@ def redacted(text: str) -> str:
 
 
 class Log:
-    """Structured log lines (JSON, one a line)."""
+    """Structured log lines (JSON, one a line).
 
-    def __init__(self, logger: Logger | None = None) -> None:
-        self._logger = logger or Logger(service=SERVICE)
+    Parameters
+    ----------
+    service
+        What the lines are signed with, where no logger is given.
+    """
+
+    def __init__(self, logger: Logger | None = None, service: str = SERVICE) -> None:
+        self._logger = logger or Logger(service=service)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         # It logs what we answer ourselves, with the path.

@@ -80,7 +80,8 @@ class Delivery:
             heads = [queue.head for queue in queues]
             for queue, error in zip(queues, self._send(heads), strict=True):
                 if error is not None:
-                    self._log.failure(error, session=queue.first.key[:8])
+                    why = {"reason": error.reason} if isinstance(error, StoreUnavailable) else {}
+                    self._log.failure(error, **why, session=queue.first.key[:8])
                 if error is None:
                     outcome.messages += 1
                     queue.drop_head()

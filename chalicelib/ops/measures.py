@@ -1,11 +1,16 @@
-"""What the background functions tell as metrics: by flow and step, and by nothing else."""
+"""What the operations tell as metrics: by flow and step, and by nothing else."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalicelib.observability import Metrics
 from chalicelib.ops.counts import Kind
-from chalicelib.ops.stream import Report
-from chalicelib.ops.sweep import Sweep
+
+if TYPE_CHECKING:
+    # The function that answers people measures its health here, and needs neither.
+    from chalicelib.ops.stream import Report
+    from chalicelib.ops.sweep import Sweep
 
 _NAMES = {
     Kind.CREATED: "SessionsCreated",
@@ -55,4 +60,15 @@ def measure_sweep(metrics: Metrics, sweep: Sweep, took: int) -> None:
     metrics.add("SweepRemoved", sweep.removed)
     metrics.add("SweepIncomplete", 0 if sweep.complete else 1)
     metrics.add("SweepDuration", took, "Milliseconds")
+    metrics.flush()
+
+
+def measure_health(metrics: Metrics, healthy: bool) -> None:
+    """Tell of a check of the service's health: 1 if it was well, 0 if not.
+
+    At once: whoever watches asks once a minute, and may be the only caller that this process has.
+    """
+    # What is held is older, and would lend it its time.
+    metrics.flush()
+    metrics.add("Healthy", int(healthy))
     metrics.flush()

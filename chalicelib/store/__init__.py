@@ -1,1 +1,1 @@
-"""The DynamoDB adapter: the only room that knows DynamoDB, and the only user of boto3."""
+"""The DynamoDB adapter: the only room that knows DynamoDB, and the only user of botocore."""

@@ -31,7 +31,7 @@ class EventBridge:
     Parameters
     ----------
     client
-        Makes boto3's low-level client, when the first message is sent.
+        Makes botocore's client, when the first message is sent.
     bus
         Its name or ARN.
     """

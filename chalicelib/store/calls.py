@@ -94,6 +94,9 @@ def one_request() -> Iterator[None]:
         _began.reset(token)
 
 
+_RANDOM = random.SystemRandom()
+"""Not a sequence that every process started from one snapshot goes through alike."""
+
 _trace: ContextVar[list[Call] | None] = ContextVar("store_calls", default=None)
 
 
@@ -131,7 +134,7 @@ class Calls:
         client: Any,
         *,
         pause: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = _RANDOM.random,
         monotonic: Callable[[], float] = time.monotonic,
         token: Callable[[], str] = lambda: str(uuid.uuid4()),
         observe: Callable[[float], None] | None = None,

@@ -13,7 +13,7 @@ class DeadLetterQueue:
     Parameters
     ----------
     client
-        Makes boto3's low-level client, when the first letter is put.
+        Makes botocore's client, when the first letter is put.
     url
         Of the queue.
     """

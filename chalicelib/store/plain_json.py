@@ -3,6 +3,7 @@
 botocore's parser follows the model value by value, which for an item of 14 fields costs more
 than the rest of the call. The wire format of DynamoDB is the very shape that the parser
 gives back, but for binary values, which Stepwell does not store. Errors go botocore's way.
+Of the other services' answers, some names are read, and no times.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class PlainJsonParser(JSONParser):
         try:
             parsed: dict[str, Any] = json.loads(response["body"])
         except ValueError as error:
-            raise ResponseParserError("DynamoDB's answer is cut short.") from error
+            raise ResponseParserError("The answer is cut short.") from error
         if status >= _REDIRECT:
             return super().parse(response, shape)
         headers = response["headers"]

@@ -5,12 +5,13 @@ The AWS clients are made when the keys are first asked for.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -20,21 +21,27 @@ from chalicelib.errors import KeysUnavailable
 from chalicelib.security.key_file import KeyFileError, default_path, ensure, file_source
 from chalicelib.settings import SettingsError
 from chalicelib.store.client import CONNECT_TIMEOUT
+from chalicelib.store.session import Clients
 
 TRIES = 2
-"""Tries of one fetch, without a pause."""
+"""Tries of one fetch: at once, or after a pause where the service is asked too often."""
+
+PAUSE = 0.3
+"""Seconds, the upper end of a random pause. Right after a deployment every process fetches its
+keys, and Parameter Store answers 40 requests a second (AWS General Reference, Systems Manager)."""
 
 READ_TIMEOUT = 1.0
 """Seconds. At worst a fetch takes 3 s, after 1.5 s for the issuer's keys. A store that hangs
 as well is then not asked any more (``calls.LAST_START``): there is an answer within 5 s."""
 
 _SERVER_ERROR = 500
+_random = SystemRandom()
 _THROTTLED = frozenset({"ThrottlingException", "RequestLimitExceeded"})
 
 Source = Callable[[], str]
 
 
-def key_source(setting: str | None, region: str | None, *, in_lambda: bool) -> Source:
+def key_source(setting: str | None, clients: Clients, *, in_lambda: bool) -> Source:
     """Give a source for ``chalicelib.security.keys.KeyRing``.
 
     Parameters
@@ -43,8 +50,6 @@ def key_source(setting: str | None, region: str | None, *, in_lambda: bool) -> S
         KEY_SOURCE: ``ssm:NAME``, ``secretsmanager:NAME``, ``file:PATH``; None: a file of this
         machine. A file that is not there is made, but for a Lambda: each instance has a disk
         of its own, so that each would have its own keys.
-    region
-        None: what boto3 finds by itself.
 
     Raises
     ------
@@ -55,9 +60,9 @@ def key_source(setting: str | None, region: str | None, *, in_lambda: bool) -> S
         raise SettingsError("KEY_SOURCE must name where the keys are: ssm:NAME, for example")
     kind, _, name = (setting or "file:").partition(":")
     if kind == "ssm":
-        return ssm_source(name, region)
+        return ssm_source(name, clients)
     if kind == "secretsmanager":
-        return secrets_manager_source(name, region)
+        return secrets_manager_source(name, clients)
     try:
         path = Path(name).expanduser() if name else default_path()
         if in_lambda and not path.exists():
@@ -69,7 +74,12 @@ def key_source(setting: str | None, region: str | None, *, in_lambda: bool) -> S
     return file_source(path)
 
 
-def ssm_source(name: str, region: str | None = None, client: Any = None) -> Source:
+def ssm_source(
+    name: str,
+    clients: Clients | None = None,
+    client: Any = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> Source:
     """Give a source that reads a parameter, a SecureString or a plain one.
 
     Parameters
@@ -77,16 +87,16 @@ def ssm_source(name: str, region: str | None = None, client: Any = None) -> Sour
     client
         None: one that is made with the first fetch.
     """
-    client_of = _client_of("ssm", region, client)
+    client_of = _client_of("ssm", clients, client)
 
     def read() -> str:
-        answer = _call("ssm", client_of, "get_parameter", Name=name, WithDecryption=True)
+        answer = _call("ssm", client_of, pause, "get_parameter", Name=name, WithDecryption=True)
         return str(answer["Parameter"]["Value"])
 
     return read
 
 
-def secrets_manager_source(name: str, region: str | None = None, client: Any = None) -> Source:
+def secrets_manager_source(name: str, clients: Clients | None = None, client: Any = None) -> Source:
     """Give a source that reads the current version of a secret's text.
 
     Parameters
@@ -94,25 +104,24 @@ def secrets_manager_source(name: str, region: str | None = None, client: Any = N
     client
         None: one that is made with the first fetch.
     """
-    client_of = _client_of("secretsmanager", region, client)
+    client_of = _client_of("secretsmanager", clients, client)
 
     def read() -> str:
-        answer = _call("secretsmanager", client_of, "get_secret_value", SecretId=name)
+        answer = _call("secretsmanager", client_of, time.sleep, "get_secret_value", SecretId=name)
         # A secret of bytes has no text, and is refused as no keys.
         return str(answer.get("SecretString", ""))
 
     return read
 
 
-def _client_of(service: str, region: str | None, client: Any) -> Callable[[], Any]:
+def _client_of(service: str, clients: Clients | None, client: Any) -> Callable[[], Any]:
     @cache
     def made() -> Any:
         if client is not None:
             return client
-        session: Any = boto3.session.Session(region_name=region)
-        return session.client(
+        return (clients or Clients()).make(
             service,
-            config=Config(
+            Config(
                 connect_timeout=CONNECT_TIMEOUT,
                 read_timeout=READ_TIMEOUT,
                 # botocore's own retries pause for up to a second.
@@ -124,7 +133,11 @@ def _client_of(service: str, region: str | None, client: Any) -> Callable[[], An
 
 
 def _call(
-    service: str, client_of: Callable[[], Any], operation: str, **arguments: Any
+    service: str,
+    client_of: Callable[[], Any],
+    pause: Callable[[float], None],
+    operation: str,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """Call, at most twice. The reason of a failure is a code, never what an answer says."""
     for attempt in range(1, TRIES + 1):
@@ -134,6 +147,8 @@ def _call(
             # ValueError: an endpoint that is no URL.
             if attempt == TRIES or _is_final(error):
                 raise KeysUnavailable(reason=f"{service}: {_code(error)}") from error
+            if _code(error) in _THROTTLED:
+                pause(_random.random() * PAUSE)
     raise AssertionError("unreachable")
 
 

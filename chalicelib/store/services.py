@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import boto3
 from botocore.config import Config
+
+from chalicelib.store.session import Clients
 
 _LIMITS = Config(
     connect_timeout=1,
@@ -16,18 +17,11 @@ _LIMITS = Config(
 )
 
 
-def service_client(service: str, region: str | None) -> Callable[[], Any]:
-    """Give what makes a service's client, once it is needed.
-
-    Parameters
-    ----------
-    region
-        None: what boto3 finds by itself.
-    """
+def service_client(service: str, clients: Clients) -> Callable[[], Any]:
+    """Give what makes a service's client, once it is needed."""
 
     @cache
     def client() -> Any:
-        session: Any = boto3.session.Session(region_name=region)
-        return session.client(service, config=_LIMITS)
+        return clients.make(service, _LIMITS)
 
     return client

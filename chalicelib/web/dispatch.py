@@ -25,7 +25,7 @@ from chalicelib.security.identity import Identity
 from chalicelib.sessions.callers import Caller
 from chalicelib.web.cors import Cors
 from chalicelib.web.endpoint import Audience, Endpoint, Handler
-from chalicelib.web.problems import GATEWAY, problem
+from chalicelib.web.problems import gateway_problem, problem
 from chalicelib.web.reply import Reply
 from chalicelib.web.request import Request
 
@@ -154,10 +154,8 @@ class Dispatcher:
     def gateway(self, kind: str, event: Event) -> dict[str, Any]:
         """Answer in the gateway's place, where no request reaches, or no answer leaves, us."""
         request = Request.of(event)
-        error = GATEWAY.get(kind, GATEWAY["DEFAULT_5XX"])
-        answer: dict[str, Any] = self._response(
-            problem(error, request.request_id), request
-        ).to_dict()
+        reply = gateway_problem(kind, request.request_id)
+        answer: dict[str, Any] = self._response(reply, request).to_dict()
         return answer
 
     def _count(self, status: int, *, urgent: bool = False) -> None:

@@ -162,24 +162,75 @@ def kind_of(error: type[BaseException]) -> Kind:
 def problem(error: Exception, request_id: str) -> Reply:
     """Answer with what the error means. What is not in the tree tells nothing of itself."""
     kind = kind_of(type(error))
-    body: dict[str, Any] = {
+    members = dict(kind.members(error))
+    if isinstance(error, errors.StepwellError) and error.detail:
+        members["detail"] = error.detail
+    return _reply(kind, request_id, members, kind.headers(error))
+
+
+def gateway_problem(response: str, request_id: str) -> Reply:
+    """Answer as API Gateway does by itself, for one of its response types."""
+    kind = GATEWAY.get(response, GATEWAY["DEFAULT_5XX"])
+    return _reply(kind, request_id, {}, kind.headers(None))
+
+
+def _reply(
+    kind: Kind, request_id: str, members: Mapping[str, Any], headers: Mapping[str, Any]
+) -> Reply:
+    body = {
         "type": TYPE_PREFIX + kind.name,
         "title": kind.title,
         "status": kind.status,
+        "instance": f"urn:stepwell:request:{request_id}",
+        "requestId": request_id,
+        **members,
     }
-    if isinstance(error, errors.StepwellError) and error.detail:
-        body["detail"] = error.detail
-    body["instance"] = f"urn:stepwell:request:{request_id}"
-    body["requestId"] = request_id
-    body.update(kind.members(error))
-    headers = {"Cache-Control": "no-store", **kind.headers(error)}
-    return Reply(kind.status, body, headers, PROBLEM)
+    return Reply(kind.status, body, {"Cache-Control": "no-store", **headers}, PROBLEM)
 
 
-GATEWAY: Mapping[str, Exception] = {
-    "MISSING_AUTHENTICATION_TOKEN": errors.NotFound(),
-    "REQUEST_TOO_LARGE": errors.TooLarge(),
-    "DEFAULT_5XX": Exception(),
+_RATE_WINDOW = 300
+"""Seconds over which the firewall's rule counts an address's requests (infra/templates)."""
+
+_QUOTA_PAUSE = 3_600
+"""Seconds after which a quota may be tried again: it is of a day at least, and its end not told."""
+
+
+def _crowded(retry_after: int) -> Kind:
+    """Make the kind for an answer of the gateway's that says when to come again.
+
+    It counts requests, and not sessions; and has no fields to show where the caller stands.
+    """
+    headers = {"Retry-After": str(retry_after)}
+    return Kind(429, "rate-limited", "Too many requests", headers=lambda _: headers)
+
+
+GATEWAY: Mapping[str, Kind] = {
+    # All routes are open: whoever is told of a missing token asked for a path or a method that
+    # is not there. With a bearer token, such a request is taken for one that is badly signed.
+    "MISSING_AUTHENTICATION_TOKEN": KINDS[errors.NotFound],
+    "INVALID_SIGNATURE": KINDS[errors.NotFound],
+    "RESOURCE_NOT_FOUND": KINDS[errors.NotFound],
+    "BAD_REQUEST_BODY": KINDS[errors.Malformed],
+    "BAD_REQUEST_PARAMETERS": KINDS[errors.InvalidRequest],
+    "REQUEST_TOO_LARGE": KINDS[errors.TooLarge],
+    "UNSUPPORTED_MEDIA_TYPE": KINDS[errors.UnsupportedMediaType],
+    "THROTTLED": _crowded(RETRY_AFTER),
+    "QUOTA_EXCEEDED": _crowded(_QUOTA_PAUSE),
+    # The one rule that the firewall comes with counts requests.
+    "WAF_FILTERED": _crowded(_RATE_WINDOW),
+    "UNAUTHORIZED": KINDS[errors.Unauthenticated],
+    "ACCESS_DENIED": KINDS[errors.Forbidden],
+    "EXPIRED_TOKEN": KINDS[errors.Forbidden],
+    "INVALID_API_KEY": KINDS[errors.Forbidden],
+    "AUTHORIZER_CONFIGURATION_ERROR": KINDS[Exception],
+    "AUTHORIZER_FAILURE": KINDS[Exception],
+    "API_CONFIGURATION_ERROR": KINDS[Exception],
+    # Whether the function did its work is not known; the same request, sent again, finds out.
+    "INTEGRATION_FAILURE": KINDS[errors.StoreUnavailable],
+    "INTEGRATION_TIMEOUT": KINDS[errors.StoreUnavailable],
+    # What else there may be, today or some day. A body has one status: these have it, too.
+    "DEFAULT_4XX": KINDS[errors.InvalidRequest],
+    "DEFAULT_5XX": KINDS[Exception],
 }
 """API Gateway's own answers, by its response types: what it says where no request reaches the
-function, or no answer leaves it."""
+function, or no answer leaves it. The deployed API and the local server have them from here."""

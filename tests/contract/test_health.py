@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.bootstrap import Parts, build, dynamodb_stores
+from chalicelib.observability import Metrics
 from chalicelib.ops.health import ErrorRate, Health, Memory
 from chalicelib.settings import Settings
 from chalicelib.store.calls import Calls
 from chalicelib.store.health import DynamoHealthStore
-from chalicelib.web.schemas import HealthView
+from chalicelib.web.views import HealthView
 from tests.contract.conftest import api_on
 from tests.support.api import ONE, Answer, Api
 from tests.support.clock import Clock
+from tests.support.emf import read_emf
 from tests.support.engines import Tables, stepwell_client
 from tests.support.faults import Faults, closed_endpoint, silent_endpoint
 from tests.support.keys import keys
@@ -159,6 +162,42 @@ class TestUnwell:
         assert now[0] < 5
         # And it tells how long it took to find out.
         assert report.latency == pytest.approx(now[0] * 1000, abs=1)
+
+
+class TestMeasured:
+    """Each check is told of at once: a probe that asks once a minute is heard every minute."""
+
+    def test_a_check_is_written_before_it_is_answered(self, tables: Tables, clock: Clock) -> None:
+        written = io.StringIO()
+        parts = Parts(
+            settings=tables.settings,
+            stores=tables.stores(),
+            keys=keys,
+            clock=clock,
+            metrics=Metrics(clock, written),
+        )
+        api = Api(build(parts))
+
+        def told() -> list[list[float]]:
+            found = [line for line in read_emf(written.getvalue()) if "Healthy" in line.values]
+            written.seek(0)
+            written.truncate()
+            # Of this minute, whatever was held since the last.
+            assert all((line.timestamp, line.dimensions) == (clock(), {}) for line in found)
+            return [line.values["Healthy"] for line in found]
+
+        api("GET", HEALTH)
+        assert told() == [[1]]
+        # The cold start that went with the first is over: no other metric is in a hurry.
+        clock.advance(59_000)
+        api("GET", HEALTH)
+        assert told() == [[1]]
+        with Faults(tables.engine.client) as faults:
+            faults.refuse(3)
+            api("GET", HEALTH)
+        assert told() == [[0]]
+        api.start()
+        assert told() == []
 
 
 def test_the_share_of_errors(api: Api, tables: Tables, clock: Clock) -> None:

@@ -15,7 +15,8 @@ from moto import mock_aws
 from chalicelib.errors import KeysUnavailable
 from chalicelib.security.keys import KeyRing, Keys, generate
 from chalicelib.settings import SettingsError
-from chalicelib.store.secrets import key_source, secrets_manager_source, ssm_source
+from chalicelib.store.secrets import PAUSE, key_source, secrets_manager_source, ssm_source
+from chalicelib.store.session import Clients
 from tests.support.clock import Clock
 from tests.support.faults import closed_endpoint, silent_endpoint
 
@@ -70,17 +71,17 @@ class TestPlaces:
     def test_a_parameter(self, clock: Clock) -> None:
         text = generate(os.urandom)
         boto3.client("ssm", REGION).put_parameter(Name=NAME, Value=text, Type="SecureString")
-        assert KeyRing(ssm_source(NAME, REGION), clock)() == Keys.parse(text)
+        assert KeyRing(ssm_source(NAME, Clients(REGION)), clock)() == Keys.parse(text)
 
     def test_a_secret(self, clock: Clock) -> None:
         text = generate(os.urandom)
         boto3.client("secretsmanager", REGION).create_secret(Name="keys", SecretString=text)
-        assert KeyRing(secrets_manager_source("keys", REGION), clock)() == Keys.parse(text)
+        assert KeyRing(secrets_manager_source("keys", Clients(REGION)), clock)() == Keys.parse(text)
 
     def test_what_is_changed_there_is_read_again(self) -> None:
         client = boto3.client("ssm", REGION)
         client.put_parameter(Name=NAME, Value="old", Type="SecureString")
-        source = ssm_source(NAME, REGION)
+        source = ssm_source(NAME, Clients(REGION))
         assert source() == "old"
         client.put_parameter(Name=NAME, Value="new", Type="SecureString", Overwrite=True)
         assert source() == "new"
@@ -88,13 +89,13 @@ class TestPlaces:
     def test_a_secret_of_bytes_is_no_keys(self, clock: Clock) -> None:
         client = boto3.client("secretsmanager", REGION)
         client.create_secret(Name="keys", SecretBinary=b"hunter2")
-        assert reason_of(KeyRing(secrets_manager_source("keys", REGION), clock)) == (
+        assert reason_of(KeyRing(secrets_manager_source("keys", Clients(REGION)), clock)) == (
             "the keys are not JSON"
         )
 
     def test_one_that_is_not_there(self) -> None:
-        assert reason_of(ssm_source(NAME, REGION)) == "ssm: ParameterNotFound"
-        assert reason_of(secrets_manager_source("keys", REGION)) == (
+        assert reason_of(ssm_source(NAME, Clients(REGION))) == "ssm: ParameterNotFound"
+        assert reason_of(secrets_manager_source("keys", Clients(REGION))) == (
             "secretsmanager: ResourceNotFoundException"
         )
 
@@ -109,9 +110,12 @@ class TestFailures:
         ],
     )
     def test_what_may_pass_is_tried_once_more(self, failure: Exception) -> None:
-        client = Flaky(failure)
-        assert ssm_source(NAME, client=client)() == "the keys"
+        client, pauses = Flaky(failure), list[float]()
+        assert ssm_source(NAME, client=client, pause=pauses.append)() == "the keys"
         assert client.asked == 2
+        # Whoever asks too often waits, each for a time of its own; all others do not.
+        throttled = "Throttling" in str(failure)
+        assert [0 <= pause <= PAUSE for pause in pauses] == [True] * throttled
 
     def test_but_not_a_third_time(self) -> None:
         client = Flaky(*[refusal("InternalServerError", 500)] * 2)
@@ -126,12 +130,12 @@ class TestFailures:
     def test_a_place_that_hangs_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with silent_endpoint() as endpoint:
             monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", endpoint)
-            assert reason_of(ssm_source(NAME, REGION)) == "ssm: ReadTimeoutError"
+            assert reason_of(ssm_source(NAME, Clients(REGION))) == "ssm: ReadTimeoutError"
 
     def test_a_place_that_refuses_connections(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with closed_endpoint() as endpoint:
             monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETSMANAGER", endpoint)
-            assert reason_of(secrets_manager_source("keys", REGION)) == (
+            assert reason_of(secrets_manager_source("keys", Clients(REGION))) == (
                 "secretsmanager: EndpointConnectionError"
             )
 
@@ -152,29 +156,29 @@ class TestSetting:
     def test_it_names_a_place_at_aws(self, in_lambda: bool) -> None:
         boto3.client("ssm", REGION).put_parameter(Name=NAME, Value="p", Type="SecureString")
         boto3.client("secretsmanager", REGION).create_secret(Name="a:b", SecretString="s")
-        assert key_source(f"ssm:{NAME}", REGION, in_lambda=in_lambda)() == "p"
-        assert key_source("secretsmanager:a:b", REGION, in_lambda=in_lambda)() == "s"
+        assert key_source(f"ssm:{NAME}", Clients(REGION), in_lambda=in_lambda)() == "p"
+        assert key_source("secretsmanager:a:b", Clients(REGION), in_lambda=in_lambda)() == "s"
 
     def test_no_place_is_asked_before_it_is_needed(self) -> None:
         with mock_aws():
-            source = key_source("ssm:/nope", REGION, in_lambda=True)
+            source = key_source("ssm:/nope", Clients(REGION), in_lambda=True)
             assert reason_of(source) == "ssm: ParameterNotFound"
 
     def test_a_lambda_needs_one(self) -> None:
         with pytest.raises(SettingsError, match="KEY_SOURCE must name") as refused:
-            key_source(None, REGION, in_lambda=True)
+            key_source(None, Clients(REGION), in_lambda=True)
         assert "\n" not in str(refused.value)
 
     def test_elsewhere_a_file_is_made(self, tmp_path: Path) -> None:
-        text = key_source(None, None, in_lambda=False)()
+        text = key_source(None, Clients(), in_lambda=False)()
         assert text == (tmp_path / "stepwell" / "keys.json").read_text()
-        assert key_source(None, None, in_lambda=False)() == text
+        assert key_source(None, Clients(), in_lambda=False)() == text
 
     def test_a_file_that_is_named_is_made_too(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
-        text = key_source("file:~/my/keys.json", None, in_lambda=False)()
+        text = key_source("file:~/my/keys.json", Clients(), in_lambda=False)()
         assert text == (tmp_path / "my" / "keys.json").read_text()
 
     def test_a_lambda_makes_none_since_each_instance_would_have_its_own(
@@ -182,9 +186,9 @@ class TestSetting:
     ) -> None:
         path = tmp_path / "keys.json"
         with pytest.raises(SettingsError, match=f"KEY_SOURCE .*{path} is not there"):
-            key_source(f"file:{path}", None, in_lambda=True)
+            key_source(f"file:{path}", Clients(), in_lambda=True)
         path.write_text("mounted")
-        assert key_source(f"file:{path}", None, in_lambda=True)() == "mounted"
+        assert key_source(f"file:{path}", Clients(), in_lambda=True)() == "mounted"
 
     def test_a_place_that_cannot_be_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -192,4 +196,4 @@ class TestSetting:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
         with pytest.raises(SettingsError, match=r"KEY_SOURCE must name a usable place: .*ENOTDIR"):
-            key_source(None, None, in_lambda=False)
+            key_source(None, Clients(), in_lambda=False)

@@ -20,7 +20,9 @@ from chalicelib.observability import Log, Metrics
 from chalicelib.security.sealing import Sealer
 from infra.local.application import from_chalice
 from infra.local.server import LocalServer
+from tests.support import iam
 from tests.support.engines import Tables
+from tests.support.guard import acting
 from tests.support.keys import keys
 from tests.support.tokens import Issuer, bearer
 
@@ -125,7 +127,12 @@ def serving(
         metrics=Metrics(moved, log),
     )
     app = build(parts)
-    served = from_chalice(app, app.dispatcher.gateway)
+
+    def handler(event: Any, context: Any) -> Any:
+        with acting(iam.API):
+            return app(event, context)
+
+    served = replace(from_chalice(app, app.dispatcher.gateway), handler=handler)
     with (
         LocalServer(served.gateway(), Path("/nonexistent"), {}) as server,
         Api(server.url, moved, served.routes, log, issuer) as api,

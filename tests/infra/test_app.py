@@ -36,6 +36,20 @@ print(json.dumps({
 }))
 """
 
+START = """
+import gc, json
+from unittest import mock
+from botocore.client import BaseClient
+asked, call = [], BaseClient._make_api_call
+def note(self, operation, arguments):
+    asked.append(operation)
+    return call(self, operation, arguments)
+with mock.patch.object(BaseClient, "_make_api_call", note):
+    import app
+print(json.dumps({"asked": sorted(set(asked)), "collects": gc.isenabled(),
+                  "frozen": gc.get_freeze_count()}))
+"""
+
 CALL = """
 import json, sys
 import botocore.session
@@ -143,6 +157,34 @@ def test_a_stream_that_is_not_known_is_not_made_up() -> None:
     assert told.startswith("arn:aws:dynamodb:")
     assert "table/mine/stream/SESSIONS_STREAM_ARN" in told
     assert background(sessions_stream_arn=STREAM).stream_arn == STREAM
+
+
+class TestStarting:
+    """In processes that Lambda starts: it names the handler in ``_HANDLER``."""
+
+    @staticmethod
+    def start(handler: str) -> dict[str, Any]:
+        # Nothing listens there: what does not answer is left to the first request.
+        return run(
+            START,
+            _HANDLER=handler,
+            KEY_SOURCE="ssm:/stepwell/dev/keys",
+            AWS_ENDPOINT_URL="http://127.0.0.1:9",
+            AWS_ACCESS_KEY_ID="tests",
+            AWS_SECRET_ACCESS_KEY="tests",
+        )
+
+    def test_the_api_greets_its_store_and_fetches_its_keys(self) -> None:
+        assert self.start("app.app")["asked"] == ["GetItem", "GetParameter"]
+
+    @pytest.mark.parametrize("handler", ["app.process_stream", "app.sweep_expired_sessions"])
+    def test_the_others_ask_for_nothing_yet(self, handler: str) -> None:
+        assert self.start(handler)["asked"] == []
+
+    def test_what_was_loaded_is_never_collected_and_all_else_is(self) -> None:
+        started = self.start("app.process_stream")
+        assert started["collects"] is True
+        assert started["frozen"] > 10_000
 
 
 class TestWhatIsBroughtAlong:

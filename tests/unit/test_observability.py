@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
-from chalicelib.observability import STRUCK_OUT, Log, redacted
+from chalicelib.bootstrap import Parts
+from chalicelib.observability import SERVICE, STRUCK_OUT, Log, redacted
 from chalicelib.security.sealing import Sealer
+from chalicelib.settings import Settings
 from tests.support.keys import keys
 from tests.support.tokens import Issuer
 
@@ -27,6 +29,25 @@ def written(**facts: Any) -> dict[str, Any]:
     log.audit("tried", **facts)
     line: dict[str, Any] = json.loads(stream.getvalue())
     return line
+
+
+def test_log_lines_and_metrics_are_signed_with_the_stages_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # A name of its own: loggers live as long as the process, each with its first stream.
+    service = f"test-{uuid.uuid4()}"
+    parts = Parts(settings=Settings(powertools_service_name=service))
+    parts.instruments.log.audit("tried")
+    parts.instruments.metrics.add("Tried")
+    parts.instruments.metrics.flush()
+    log, metric = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (log["message"], log["service"]) == ("audit", service)
+    assert metric["service"] == service
+    assert ["service"] in metric["_aws"]["CloudWatchMetrics"][0]["Dimensions"]
+
+
+def test_without_a_name_they_are_stepwells() -> None:
+    assert Settings().powertools_service_name == SERVICE
 
 
 @pytest.mark.parametrize("secret", [SESSION, SESSION.upper(), TOKEN, LINK])

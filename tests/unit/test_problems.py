@@ -10,7 +10,14 @@ import pytest
 from chalicelib import errors
 from chalicelib.errors import FieldConflict, StepwellError
 from chalicelib.flows.validation import FieldError, StepReport
-from chalicelib.web.problems import GATEWAY, KINDS, TYPE_PREFIX, kind_of, problem
+from chalicelib.web.problems import (
+    GATEWAY,
+    KINDS,
+    TYPE_PREFIX,
+    gateway_problem,
+    kind_of,
+    problem,
+)
 from chalicelib.web.reply import PROBLEM, Reply
 from tests.unit.kit import Kit
 
@@ -174,6 +181,19 @@ def test_headers_that_the_status_asks_for(error: StepwellError, header: str, val
     assert shown(error)[1].headers[header] == value
 
 
-@pytest.mark.parametrize("kind", GATEWAY)
-def test_the_gateways_own_answers_are_problems_too(kind: str) -> None:
-    assert kind_of(type(GATEWAY[kind])).name in CONTRACT
+@pytest.mark.parametrize("response", GATEWAY)
+def test_the_gateways_own_answers_are_problems_too(response: str) -> None:
+    reply = gateway_problem(response, "r")
+    assert isinstance(reply.body, dict)
+    assert CONTRACT[reply.body["type"].removeprefix(TYPE_PREFIX)] == reply.status
+    assert reply.body["status"] == reply.status
+    assert reply.body["requestId"] == "r"
+
+
+@pytest.mark.parametrize("response", ["THROTTLED", "QUOTA_EXCEEDED", "WAF_FILTERED"])
+def test_who_comes_too_often_is_told_when_to_come_again(response: str) -> None:
+    assert int(gateway_problem(response, "r").headers["Retry-After"]) > 0
+
+
+def test_an_answer_of_the_gateways_that_nobody_has_heard_of_is_a_fault_of_ours() -> None:
+    assert gateway_problem("SOMETHING_NEW", "r").status == 500

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "DEAD_LETTER_QUEUE": None,
     "SESSIONS_STREAM_ARN": None,
     "TRACING": False,
+    "POWERTOOLS_SERVICE_NAME": "stepwell",
     "KEY_SOURCE": None,
 }
 
@@ -97,6 +98,10 @@ GOOD: list[tuple[str, str, Any]] = [
         for source in ("ssm:/stepwell/dev/keys", "secretsmanager:stepwell", "file:/run/my keys")
     ],
     *[("EVENT_BUS", bus, bus) for bus in ("default", "stepwell-dev", BUS_ARN)],
+    *[
+        ("POWERTOOLS_SERVICE_NAME", name, name)
+        for name in ("stepwell-dev", "S", "a.b_c-9", "s" * 64)
+    ],
     ("DEAD_LETTER_QUEUE", QUEUE, QUEUE),
     ("SESSIONS_STREAM_ARN", STREAM_ARN, STREAM_ARN),
 ]
@@ -130,6 +135,10 @@ BAD: list[tuple[str, str]] = [
         for value in ("keys", "ssm", "ssm:", "ssm: keys", "env:KEYS", "/run/keys", "SSM:/keys")
     ],
     *[("EVENT_BUS", value) for value in ("my bus", "a,b", "arn:aws:sns:eu-north-1:1:topic")],
+    *[
+        ("POWERTOOLS_SERVICE_NAME", value)
+        for value in ("two words", "-dev", 'a"b', "stepwell/dev", "s" * 65, "brønn")
+    ],
     *[("DEAD_LETTER_QUEUE", value) for value in ("queue", "arn:aws:sqs:eu-north-1:1:dead")],
     *[("SESSIONS_STREAM_ARN", value) for value in ("stream", STREAM_ARN.partition("/stream")[0])],
 ]
