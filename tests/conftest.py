@@ -12,7 +12,9 @@ from infra.local.engine import EmbeddedDynamoDB
 from tests.support.clock import Clock
 from tests.support.dynamodb_local import DynamoDbLocal, EngineUnavailable
 from tests.support.engines import Engine, Tables, connected
+from tests.support.guard import REFUSED
 from tests.support.memory_store import MemoryStore
+from tests.support.package import Package, built
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +51,14 @@ def dynamodb_local_tables(dynamodb_local_engine: Engine) -> Iterator[Tables]:
         yield tables
 
 
+@pytest.fixture(autouse=True)
+def _rights() -> Iterator[None]:
+    """No function calls what its policy does not allow, whatever the test is about."""
+    yield
+    refused, REFUSED[:] = [*REFUSED], []
+    assert not refused
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A clock that only the test moves."""
@@ -59,3 +69,9 @@ def clock() -> Clock:
 def memory_store() -> MemoryStore:
     """A store that needs no engine."""
     return MemoryStore()
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """What `make package` builds, for this machine; shared by all processes of the session."""
+    return built(tmp_path_factory)
