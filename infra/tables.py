@@ -1,9 +1,10 @@
-"""The tables, read from ``template.yaml`` and made where CloudFormation is not at hand.
+"""The tables, read from ``templates/tables.yaml`` and made where CloudFormation is not at hand.
 
 The template is the only definition: this module turns its properties into the arguments
 of DynamoDB's own API, for the local server and the tests. A property that it does not
-know is an error, so that nothing of a table is left out without a word. What else is in the
-template is CloudFormation's alone.
+know is an error, so that nothing of a table is left out without a word. Parameters have their
+defaults, so the tables are the plain ones, of one region and with AWS's own key. What else is in
+the template is CloudFormation's alone.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from urllib.parse import urlsplit
 import yaml
 from botocore.exceptions import ClientError
 
+from infra.intrinsics import Scope, TemplateError
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TEMPLATE_PATH: Final = Path(__file__).with_name("template.yaml")
+TEMPLATE_PATH: Final = Path(__file__).with_name("templates") / "tables.yaml"
 SESSIONS_PARAMETER: Final = "SessionsTableName"
 RECORDS_PARAMETER: Final = "RecordsTableName"
 _PARAMETERS: Final = (SESSIONS_PARAMETER, RECORDS_PARAMETER)
@@ -48,10 +51,6 @@ _BACKUP_PAUSE_SECONDS: Final = 3.0
 _AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
-class TemplateError(Exception):
-    """The template says something that this reader would have to ignore."""
-
-
 @dataclass(frozen=True, slots=True)
 class TableDefinition:
     """One table of the template.
@@ -68,12 +67,12 @@ class TableDefinition:
 
 def default_table_names() -> dict[str, str]:
     """The tables' parameters and their defaults: ``{"SessionsTableName": …, …}``."""
-    parameters = _template()["Parameters"]
-    return {name: str(parameters[name]["Default"]) for name in _PARAMETERS if name in parameters}
+    defaults = _defaults()
+    return {name: defaults[name] for name in _PARAMETERS if name in defaults}
 
 
 def table_definitions(names: Mapping[str, str] | None = None) -> list[TableDefinition]:
-    """Every table of the template, in its order.
+    """Every plain table of the template, in its order.
 
     Parameters
     ----------
@@ -86,14 +85,15 @@ def table_definitions(names: Mapping[str, str] | None = None) -> list[TableDefin
     TemplateError
         A name for a parameter, a reference or a property that is unknown here.
     """
-    parameters = default_table_names()
-    if unknown := set(names or ()) - set(parameters):
-        raise TemplateError(f"template.yaml has no parameter {', '.join(sorted(unknown))}")
-    parameters |= names or {}
+    if unknown := set(names or ()) - set(default_table_names()):
+        raise TemplateError(f"tables.yaml has no parameter {', '.join(sorted(unknown))}")
+    template = _template()
+    scope = Scope({**_defaults(), **(names or {})}, template.get("Conditions", {}))
     return [
-        _definition(_resolve(resource["Properties"], parameters))
-        for resource in _template()["Resources"].values()
+        _definition(scope.resolve(resource["Properties"]))
+        for resource in template["Resources"].values()
         if resource["Type"] == "AWS::DynamoDB::Table"
+        if "Condition" not in resource or scope.holds(resource["Condition"])
     ]
 
 
@@ -136,19 +136,13 @@ def _template() -> dict[str, Any]:
     return template
 
 
-def _resolve(value: Any, parameters: Mapping[str, str]) -> Any:
-    """``value`` with each ``{"Ref": parameter}`` replaced; other intrinsics are refused."""
-    if isinstance(value, list):
-        return [_resolve(each, parameters) for each in value]
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"Ref"}:
-        if value["Ref"] not in parameters:
-            raise TemplateError(f"template.yaml refers to {value['Ref']}, which has no value here")
-        return parameters[value["Ref"]]
-    if intrinsics := [key for key in value if str(key).startswith("Fn::")]:
-        raise TemplateError(f"template.yaml uses {intrinsics[0]} in a table")
-    return {key: _resolve(each, parameters) for key, each in value.items()}
+def _defaults() -> dict[str, str]:
+    parameters = _template()["Parameters"]
+    return {
+        name: str(parameter["Default"])
+        for name, parameter in parameters.items()
+        if "Default" in parameter
+    }
 
 
 def _definition(properties: Mapping[str, Any]) -> TableDefinition:
@@ -163,7 +157,7 @@ def _definition(properties: Mapping[str, Any]) -> TableDefinition:
             rest = {key: each for key, each in value.items() if key != "SSEEnabled"}
             arguments[name] = {"Enabled": value["SSEEnabled"], **rest}
         elif name not in _SET_AFTERWARDS:
-            raise TemplateError(f"template.yaml: {name} is not known to infra/tables.py")
+            raise TemplateError(f"tables.yaml: {name} is not known to infra/tables.py")
     ttl = properties.get("TimeToLiveSpecification", {})
     backups = properties.get("PointInTimeRecoverySpecification", {})
     return TableDefinition(

@@ -263,11 +263,11 @@ class _Nothing:
 
 
 def test_what_the_page_says_of_the_deployment_is_what_is_deployed() -> None:
-    extras = json.loads((ROOT / "infra" / "functions.json").read_text())
+    extras = json.loads((ROOT / "infra" / "templates" / "functions.json").read_text())
     (subscription,) = extras["Resources"]["ProcessStream"]["Properties"]["Events"].values()
     hours = subscription["Properties"]["MaximumRecordAgeInSeconds"] / 3600
     assert f"for {hours:g} hours" in PAGE
-    template = yaml.safe_load((ROOT / "infra" / "template.yaml").read_text())
+    template = yaml.safe_load((ROOT / "infra" / "templates" / "tables.yaml").read_text())
     seconds = template["Resources"]["DeadLetters"]["Properties"]["MessageRetentionPeriod"]
     assert f"keeps it for {seconds // 86400} days" in PAGE
     assert f"shows the last {KEPT}" in PAGE

@@ -1,4 +1,4 @@
-"""The tables, as template.yaml defines them, on moto and on DynamoDB Local."""
+"""The tables, as templates/tables.yaml defines them, on moto and on DynamoDB Local."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from chalicelib.settings import Settings
+from infra.intrinsics import TemplateError
 from infra.local.engine import EmbeddedDynamoDB
 from infra.tables import (
     RECORDS_PARAMETER,
     SESSIONS_PARAMETER,
     TableDefinition,
-    TemplateError,
     create_tables,
     default_table_names,
     is_amazon,
@@ -117,7 +117,10 @@ class TestDefinitions:
             "StreamEnabled": True,
             "StreamViewType": "NEW_AND_OLD_IMAGES",
         }
-        assert records.create_arguments["SSESpecification"] == {"Enabled": True}
+        assert records.create_arguments["SSESpecification"] == {
+            "Enabled": True,
+            "SSEType": "KMS",
+        }
         assert "TimeToLiveSpecification" not in sessions.create_arguments
 
     def test_a_property_that_is_not_understood_is_an_error(
