@@ -18,7 +18,8 @@ app, background = create()
 
 @app.on_dynamodb_record(
     background.stream_arn,
-    batch_size=100,
+    # As many as the ledger enters in one transaction, beside the counts that they add to.
+    batch_size=80,
     starting_position="TRIM_HORIZON",
     maximum_batching_window_in_seconds=1,
 )

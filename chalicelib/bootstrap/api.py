@@ -87,7 +87,7 @@ def build(parts: Parts) -> Application:
             partial(measure_health, metrics),
         ),
     }
-    return create_application(dispatcher, resources)
+    return create_application(dispatcher, resources, settings.powertools_service_name)
 
 
 class Core(NamedTuple):

@@ -24,13 +24,15 @@ class Application(Chalice):
     would take each other's. Here it belongs to the context that the request runs in.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, title: str) -> None:
         self._event: ContextVar[Event] = ContextVar("event")
         self._requests: ContextVar[Any] = ContextVar("current_request", default=None)
         self._contexts: ContextVar[Any] = ContextVar("lambda_context", default=None)
         self.dispatcher = dispatcher
         # The name of Chalice's own logger too, which quotes paths: it is not ours to write with.
         super().__init__(app_name=f"chalice.{APP_NAME}", configure_logs=False)
+        # From here on it is what Chalice calls the API that it deploys.
+        self.app_name = title
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer API Gateway's proxy event: the Lambda function's entry point."""
@@ -66,7 +68,7 @@ class Application(Chalice):
 
 
 def create_application(
-    dispatcher: Dispatcher, resources: Mapping[str, Iterable[Endpoint]]
+    dispatcher: Dispatcher, resources: Mapping[str, Iterable[Endpoint]], title: str
 ) -> Application:
     """Build the application.
 
@@ -74,8 +76,10 @@ def create_application(
     ----------
     resources
         Endpoints by the name of the blueprint that holds them.
+    title
+        The API's name at API Gateway.
     """
-    app = Application(dispatcher)
+    app = Application(dispatcher, title)
     for name, endpoints in resources.items():
         app.register_blueprint(_blueprint(app, dispatcher, name, endpoints))
     _complete_methods(app, dispatcher)

@@ -132,7 +132,7 @@ class TestNames:
         assert shown["stream"] == ["process_stream", "app.process_stream"]
 
     def test_the_stream_subscription(self, shown: dict[str, Any]) -> None:
-        assert shown["options"] == [STREAM, 100, "TRIM_HORIZON", 1]
+        assert shown["options"] == [STREAM, 80, "TRIM_HORIZON", 1]
 
     def test_a_minute_is_one(self, shown: dict[str, Any]) -> None:
         """EventBridge refuses ``rate(1 minutes)``."""
