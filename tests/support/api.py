@@ -16,6 +16,8 @@ from chalicelib.settings import Settings
 from chalicelib.web.app import Application
 from tests.support.clock import Clock
 from tests.support.engines import UNLIMITED
+from tests.support.guard import acting
+from tests.support.iam import API
 from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 from tests.support.tokens import Issuer, bearer
@@ -121,7 +123,9 @@ class Api:
     ) -> Answer:
         """Make a request; see ``event``."""
         sent = {**self.headers, **(headers or {})}
-        answer = self.app(event(method, route, body, headers=sent, address=address, **params), None)
+        request = event(method, route, body, headers=sent, address=address, **params)
+        with acting(API):
+            answer = self.app(request, None)
         text = answer["body"]
         return Answer(answer["statusCode"], answer["headers"], json.loads(text or "null"), text)
 

@@ -20,6 +20,7 @@ from chalicelib.settings import Settings
 from chalicelib.store import client as client_module
 from chalicelib.store.client import dynamodb_client
 from infra.tables import create_tables
+from tests.support.guard import watch
 
 _PATIENCE = 60.0
 """Seconds. A busy machine is not a fault; tests of faults bring their own."""
@@ -143,7 +144,7 @@ def stepwell_client(endpoint: str, patience: float | None = None) -> Any:
         "READ_TIMEOUT": patience or client_module.READ_TIMEOUT,
     }
     with mock.patch.dict(os.environ, variables), mock.patch.multiple(client_module, **limits):
-        return dynamodb_client(connections=_CONNECTIONS)
+        return watch(dynamodb_client(connections=_CONNECTIONS))
 
 
 def plain_client(endpoint: str) -> Any:

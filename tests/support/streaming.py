@@ -18,6 +18,8 @@ from chalicelib.ops.events import Message
 from chalicelib.ops.sweep import Sweep
 from chalicelib.store.calls import Calls
 from tests.support.engines import Tables
+from tests.support.guard import acting
+from tests.support.iam import STREAM, SWEEP
 from tests.support.keys import keys
 
 Raw = dict[str, Any]
@@ -158,12 +160,14 @@ class Operations:
 
     def process(self, batch: Iterable[Raw]) -> list[str]:
         """Process a batch; give the sequence numbers of what failed."""
-        answer = self.background.process_stream({"Records": list(batch)})
+        with acting(STREAM):
+            answer = self.background.process_stream({"Records": list(batch)})
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def sweep(self, **how: Any) -> Sweep:
         """Sweep to the end."""
-        return self.background.sweeper.run(lambda: False, **how)
+        with acting(SWEEP):
+            return self.background.sweeper.run(lambda: False, **how)
 
     def counted(self) -> dict[str, int]:
         """Add up what was counted, over all flows and days: ``{"created": 3, "reached 2": 1}``."""
