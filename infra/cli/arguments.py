@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from argparse import (
     SUPPRESS,
     ArgumentParser,
@@ -23,6 +25,9 @@ _EPILOG = """\
 The engine is found by boto3's own variables: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL_DYNAMODB.
 Exit codes: 0 done, 1 failed (or not healthy), 2 not understood, 130 interrupted.
 """
+
+
+_DASHED = re.compile(r"-[A-Za-z0-9_-]{42}")
 
 
 class UsageError(Exception):
@@ -60,12 +65,20 @@ def parse(typed: Sequence[str] | None) -> Namespace:
     _command(commands, "health", "health", "whether the store answers, and what was last swept")
     _add_analytics(commands)
     sessions = commands.add_parser("sessions", help="active sessions, by digest")
-    of_sessions = sessions.add_subparsers(required=True, metavar="count|list")
+    of_sessions = sessions.add_subparsers(required=True, metavar="count|list|show")
     _add_count(of_sessions)
     _add_list(of_sessions)
+    _add_show(of_sessions)
     sweep = _command(commands, "sweep", "sweep", "remove expired sessions now")
     sweep.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
-    return parser.parse_args(typed)
+    letters = commands.add_parser("dead-letters", help="what could not be processed")
+    _add_letters(letters.add_subparsers(required=True, metavar="list|resend"))
+    return parser.parse_args(list(map(_no_option, sys.argv[1:] if typed is None else typed)))
+
+
+def _no_option(word: str) -> str:
+    """Give a digest as the table has it if it begins like an option, which one in 64 does."""
+    return f"S#{word}" if _DASHED.fullmatch(word) else word
 
 
 def _common() -> ArgumentParser:
@@ -112,6 +125,20 @@ def _add_list(commands: _Commands) -> None:
         choices=["age", "idle", "expiry"],
         default="age",
         help="the oldest first, the longest idle, or the next to expire",
+    )
+
+
+def _add_show(commands: _Commands) -> None:
+    show = _command(commands, "show", "show", "one of them, and which fields were saved when")
+    show.add_argument("session", metavar="SESSION", help="its id, or the digest of it")
+    show.add_argument("--edits", type=_positive, default=10, metavar="N", help="10")
+
+
+def _add_letters(commands: _Commands) -> None:
+    _command(commands, "list", "letters", "what could not be processed, and why")
+    resend = _command(commands, "resend", "resend", "process it after all")
+    resend.add_argument(
+        "--drop-lost", action="store_true", help="remove letters whose records are gone, too"
     )
 
 

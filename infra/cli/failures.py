@@ -19,6 +19,10 @@ _BAD_CREDENTIALS = frozenset(
 )
 
 
+class Refused(Exception):
+    """A service beside DynamoDB did not do what was asked; the message says why, in one line."""
+
+
 def explain(error: StoreUnavailable | ClientError, parts: Parts) -> str:
     """Say why the store could not be used."""
     endpoint = parts.client.meta.endpoint_url

@@ -13,9 +13,9 @@ from chalicelib.bootstrap import Parts
 from chalicelib.bootstrap import clock as wall_clock
 from chalicelib.errors import InvalidRequest, StoreUnavailable
 from chalicelib.settings import SettingsError
-from infra.cli import analytics, health, sessions, sweep
+from infra.cli import analytics, dead_letters, health, session, sessions, sweep
 from infra.cli.arguments import UsageError, parse
-from infra.cli.failures import explain
+from infra.cli.failures import Refused, explain
 from infra.cli.output import Output
 from infra.cli.service import connected
 from infra.stages import StageError
@@ -28,7 +28,10 @@ _COMMANDS: dict[str, Callable[[Parts, Namespace, Output], int]] = {
     "analytics": analytics.run,
     "count": sessions.count,
     "list": sessions.listed,
+    "show": session.show,
     "sweep": sweep.run,
+    "letters": dead_letters.listed,
+    "resend": dead_letters.resend,
 }
 
 
@@ -41,7 +44,7 @@ def main(typed: Sequence[str] | None = None, clock: Callable[[], int] = wall_clo
             return _run(parts, arguments, output)
     except UsageError as error:
         return _refuse(str(error), USAGE)
-    except (StageError, SettingsError, BotoCoreError) as error:
+    except (StageError, SettingsError, Refused, BotoCoreError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
         return _refuse("interrupted", sweep.INTERRUPTED)

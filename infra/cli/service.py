@@ -8,10 +8,11 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from chalicelib.bootstrap import Parts
-from chalicelib.bootstrap.parts import flows_of, region
+from chalicelib.bootstrap.parts import flows_of
 from chalicelib.observability import Metrics
 from chalicelib.settings import Settings
 from chalicelib.store.client import dynamodb_client
+from chalicelib.store.session import Clients
 from infra.local.environment import DYNAMODB_ENDPOINT, point_at
 from infra.stages import environment_of
 
@@ -37,7 +38,8 @@ def connected(stage: str | None, clock: Callable[[], int]) -> Iterator[Parts]:
     if endpoint:
         point_at(endpoint, os.environ)
     with ExitStack() as stack:
-        client = stack.enter_context(closing(dynamodb_client(region=region())))
+        clients = Clients(os.environ.get("AWS_REGION"))
+        client = stack.enter_context(closing(dynamodb_client(clients)))
         # The functions' metrics go to standard output, which here is for results.
         nowhere = stack.enter_context(Path(os.devnull).open("w"))
         parts = Parts(
