@@ -1,0 +1,368 @@
+"""docs/operations.md: every command is tried, on a stage that was deployed into moto's cloud.
+
+The page is followed from its top to its bottom in one terminal, as somebody would at night: what a
+command sets, later ones use. What moto does not have is asked of the command line's own model
+instead, which knows every option (``--generate-cli-skeleton output`` checks them and sends
+nothing); NOT_IN_MOTO says which, and why.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import boto3
+import pytest
+import yaml
+from aws_lambda_powertools import Logger
+from botocore import xform_name
+
+from chalicelib.bootstrap import Parts, build
+from chalicelib.errors import StoreUnavailable
+from chalicelib.observability import Log
+from chalicelib.settings import Settings
+from infra.stages import function_names
+from tests.support.api import Api
+from tests.support.clock import Clock
+from tests.support.cloud import REPOSITORY, Deployed
+from tests.support.keys import keys
+from tests.support.memory_store import MemoryStore
+
+PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
+SECTIONS = (
+    "People lose drafts",
+    "429 for everyone",
+    "The API is slow or failing",
+    "Sweep not running",
+    "Stream behind",
+    "Dead letters",
+    "Roll back",
+    "Rotate keys",
+    "Restore a table",
+    "First deployment",
+    "What a deployment does and what can go wrong in the middle",
+    "Replica regions",
+    "Customer key",
+    "Reserved concurrency",
+    "SnapStart",
+    "Alarms by e-mail",
+    "Take a stage down",
+)
+AN_ID = "0e3b6c1e-5f0c-4b7d-9a51-6b1f1c2d3e4f"
+"""The session that the page asks for."""
+
+A_RECORD = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+
+NOT_IN_MOTO = {
+    "aws lambda get-account-settings": "moto has no such call",
+    "aws cloudwatch set-alarm-state": "moto makes no alarms of a stack",
+    "aws service-quotas get-service-quota": "moto knows the quotas of a virtual network alone",
+}
+"""Commands that only the model has seen, by how they begin."""
+
+
+class Command(NamedTuple):
+    """A command of the page."""
+
+    line: int
+    section: str
+    text: str
+
+
+def commands() -> Iterator[Command]:
+    """Give the page's commands; a function of the shell is one, with all its lines."""
+    for block in re.finditer(r"```sh\n(.*?)```", PAGE, re.DOTALL):
+        heading = re.findall(r"^## (.*)$", PAGE[: block.start()], re.MULTILINE)[-1]
+        line = PAGE.count("\n", 0, block.start()) + 2
+        text = ""
+        for number, each in enumerate(block[1].splitlines(), start=line):
+            text += each + "\n"
+            if re.match(r"\w+\(\) {", text) and not each.startswith("}"):
+                continue
+            yield Command(number, heading, text.rstrip())
+            text = ""
+        assert not text
+
+
+def anchor(heading: str) -> str:
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+class Terminal:
+    """A shell that stays open, in the stage's checkout."""
+
+    def __init__(self, stage: Deployed, environ: dict[str, str]) -> None:
+        self._shell = subprocess.Popen(
+            ["bash", "--norc", "--noprofile"],
+            cwd=stage.root,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Run a command; give its exit code and what it wrote."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        # Its input is no terminal, and must not be the commands to come.
+        self._shell.stdin.write(f"{{ {command}\n}} </dev/null; printf '\\n=== %s\\n' $?\n")
+        self._shell.stdin.flush()
+        written = ""
+        for line in self._shell.stdout:
+            if line.startswith("=== "):
+                return int(line.split()[1]), written
+            written += line
+        raise AssertionError(f"the shell has ended: {written}")
+
+    def close(self) -> None:
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        self._shell.stdin.close()
+        self._shell.wait(timeout=30)
+        self._shell.stdout.close()
+
+
+def make_tools(root: Path) -> None:
+    """Give a checkout what ``make setup`` would: this one's tools, for that one's code."""
+    bin_ = root / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    tools = Path(sys.executable).parent
+    scripts = {
+        # For this one service, it has an address of its own, whatever AWS_ENDPOINT_URL says.
+        "aws": f"""[ "$1" = sqs ] && set -- --endpoint-url "$AWS_ENDPOINT_URL" "$@"
+exec "{tools}/aws" "$@\"""",
+        "python": f'exec "{sys.executable}" "$@"',
+        "stepwell": f'PYTHONPATH="{root}" exec "{sys.executable}" -P -m infra.cli "$@"',
+    }
+    for name, line in scripts.items():
+        (bin_ / name).write_text(f"#!/bin/sh\n{line}\n")
+        (bin_ / name).chmod(0o755)
+    locked = subprocess.run(
+        ["cksum", ".ci/requirements-dev.txt"], cwd=root, capture_output=True, text=True, check=True
+    )
+    (root / ".venv" / f".ready-{locked.stdout.split()[0]}").touch()
+
+
+def commit(root: Path, environ: dict[str, str]) -> None:
+    """Give a checkout a history: a release, and one after it."""
+    for arguments in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["commit", "--quiet", "--message", "A release"],
+        ["tag", "v1.0.0"],
+        ["commit", "--quiet", "--allow-empty", "--message", "A release that has to go"],
+        ["tag", "v1.1.0"],
+    ):
+        subprocess.run(["git", *arguments], cwd=root, env=environ, check=True)
+
+
+@pytest.fixture(scope="module")
+def environ(own: Deployed) -> dict[str, str]:
+    identity = {
+        f"GIT_{who}_{what}": "tests@example.com"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    # moto has no gateway that calls a function: `make deploy` asks a server on this machine.
+    return {
+        **own.environ,
+        **identity,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "URL": own.url,
+        "PYTHONWARNINGS": "default",
+    }
+
+
+@pytest.fixture(scope="module")
+def terminal(own: Deployed, environ: dict[str, str]) -> Iterator[Terminal]:
+    make_tools(own.root)
+    commit(own.root, environ)
+    terminal = Terminal(own, environ)
+    yield terminal
+    terminal.close()
+
+
+@pytest.fixture(scope="module")
+def used(own: Deployed) -> dict[str, str]:
+    """What people left in the stage: the page's ids, and those that stand for them here."""
+    settings = Settings(
+        sessions_table=f"stepwell-{own.stage}-sessions",
+        records_table=f"stepwell-{own.stage}-records",
+    )
+    client = own.cloud.client("dynamodb")
+    api = Api(build(Parts(settings=settings, client=client, keys=keys)))
+    session = api.start({"data": {"projectName": "Harbour office"}})
+    done = api("POST", "/sessions/{sessionId}/finalize", sessionId=api.start_project())
+    assert done.status == 201
+    return {AN_ID: session, A_RECORD: done.body["recordId"]}
+
+
+def test_the_page_has_the_sections_that_alarms_and_symptoms_name() -> None:
+    headings = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
+    assert headings == ["From symptom to section", "Before anything", *SECTIONS]
+    here = {f"#{anchor(heading)}" for heading in headings}
+    assert set(re.findall(r"\]\((#[^)]*)\)", PAGE)) <= here
+
+
+def test_every_alarm_is_in_the_table_at_the_section_that_it_names() -> None:
+    template = yaml.safe_load((REPOSITORY / "infra" / "templates" / "watch.yaml").read_text())
+    named = {}
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            properties = resource["Properties"]
+            name = properties["AlarmName"]["Fn::Sub"].removeprefix("stepwell-${Stage}-")
+            (section,) = re.findall(r'"([^"]+)"', properties["AlarmDescription"])
+            named[name] = section
+    table: dict[str, str] = {}
+    for alarms, section in re.findall(r"^\| (`[a-z].*?) \| \[(.*?)\]", PAGE, re.MULTILINE):
+        table |= dict.fromkeys(re.findall(r"`([a-z-]+)`", alarms), section)
+    assert {name: table.get(name) for name in named} == named
+    assert set(named.values()) <= set(SECTIONS)
+
+
+def test_every_link_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", PAGE):
+        path, _, name = target.partition("#")
+        page = REPOSITORY / "docs" / path
+        assert page.exists(), target
+        headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+        assert not name or name in map(anchor, headings), target
+
+
+def test_what_is_named_in_passing_exists_as_well() -> None:
+    """Commands within a sentence: their targets, options and operations are there."""
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"`make ([a-z-]+)", PAGE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for each in re.findall(r"`(aws [a-z-]+ [a-z-]+[^`]*)`", PAGE):
+        _, service, operation, *words = shlex.split(each.rstrip("…"))
+        with closing(boto3.client(service, region_name="eu-north-1")) as client:  # type: ignore[call-overload]
+            operations = {
+                xform_name(name, "-"): name for name in client.meta.service_model.operation_names
+            }
+            assert operation in operations, each
+            model = client.meta.service_model.operation_model(operations[operation])
+        known = {xform_name(member, "-") for member in model.input_shape.members}
+        options = {word.removeprefix("--") for word in words if word.startswith("--")}
+        assert options <= known, each
+
+
+def test_every_command_works_from_the_top_to_the_bottom(
+    terminal: Terminal, used: dict[str, str], own: Deployed
+) -> None:
+    wrong = []
+    for command in commands():
+        text = command.text
+        for ours, theirs in used.items():
+            text = text.replace(ours, theirs)
+        if any(text.startswith(each) for each in NOT_IN_MOTO):
+            # The query comes after the answer, and an answer of the model's holds nothing.
+            text = re.sub(r" --query .*", "", text) + " --generate-cli-skeleton output"
+        if text.startswith("aws dynamodb put-item"):
+            # As it is when somebody follows the page: it is the copy that has the record.
+            dynamodb = own.cloud.client("dynamodb")
+            key = {"pk": {"S": f"R#{used[A_RECORD]}"}, "sk": {"S": "R"}}
+            dynamodb.delete_item(TableName=f"stepwell-{own.stage}-records", Key=key)
+        code, written = terminal.run(text)
+        if text.startswith("API_URL="):
+            terminal.run(f"API_URL={own.url}")
+        refusal = REFUSED.get(text)
+        if (
+            (code == 0) is (refusal is not None)
+            or "Traceback" in written
+            or not is_good(text, written)
+        ):
+            wrong.append(f"docs/operations.md:{command.line}: {text}\n{code}: {written}")
+    assert not wrong, "\n".join(wrong)
+
+
+REFUSED = {
+    "make keys STAGE=$STAGE DO=promote": "wait until it is 10 min",
+    "make keys STAGE=$STAGE DO=drop": "sessions from before",
+}
+"""Commands that are for later, and what they say of it now: the page says that they are refused."""
+
+GOOD = {
+    **REFUSED,
+    "stepwell health": "healthy",
+    "stepwell sessions show": "active",
+    "stepwell sweep": "complete",
+    "stepwell dead-letters": "none",
+    "aws dynamodb describe-backup": "AVAILABLE",
+    "curl": "200 in",
+    "make deploy": "Deployed: ",
+    "make keys STAGE=$STAGE DO=promote NOW=1": "and in use",
+    "make keys STAGE=$STAGE DO=drop NOW=1": "only the first are left",
+    "make keys": "Keys /stepwell/dev/keys",
+    "aws events describe-rule": "ENABLED",
+    "RECORDS_TABLE": "project",
+}
+"""What commands say that is called good on the page, by how they begin."""
+
+
+def is_good(command: str, written: str) -> bool:
+    # The longest beginning says the most.
+    starts = [start for start in GOOD if command.startswith(start)]
+    return GOOD[max(starts, key=len)] in written if starts else True
+
+
+def test_what_the_page_says_of_functions_is_what_they_are_called() -> None:
+    api, stream, sweep = function_names("$STAGE")
+    (block,) = [each.text for each in commands() if each.text.startswith("API=")]
+    assert block == f"API={api}"
+    assert f"\nSTREAM={stream}\nSWEEP={sweep}\n" in PAGE
+
+
+def test_every_metric_that_is_asked_for_is_one_that_is_watched() -> None:
+    watched = (REPOSITORY / "infra" / "templates" / "watch.yaml").read_text()
+    asked = re.findall(r"^metric (\S+) (\S+) (\S+) Name=(\w+),", PAGE, re.MULTILINE)
+    assert len(asked) > 9
+    for namespace, name, _, dimension in asked:
+        # Of copies in other regions only who has them is told.
+        if name != "ReplicationLatency":
+            assert re.search(rf'"{namespace}", "{name}", "{dimension}"', watched), name
+
+
+def test_questions_to_the_logs_ask_for_what_is_in_their_lines() -> None:
+    written = io.StringIO()
+    store = MemoryStore()
+    parts = Parts(
+        settings=Settings(),
+        stores=store.stores,
+        keys=keys,
+        clock=Clock(),
+        log=Log(Logger(service=f"test-{uuid.uuid4()}", stream=written)),
+    )
+    api = Api(build(parts))
+    session = api.start()
+    one = "/sessions/{sessionId}"
+    api("GET", one, sessionId=session, address="198.51.100.7")
+    with mock.patch.object(store, "get", side_effect=StoreUnavailable(reason="get_item: Slow")):
+        assert api("GET", one, sessionId=session).status == 503
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    there = {
+        kind: {name for line in lines if line["message"] == kind for name in line}
+        for kind in ("request", "audit", "failure")
+    }
+    # In the lines of the stream function, where it is known.
+    there["failure"].add("session")
+    asked = re.findall(r"^ask \S+ 'filter message = \"(\w+)\"(.*?)'$", PAGE, re.MULTILINE)
+    assert {kind for kind, _ in asked} == set(there)
+    for kind, question in asked:
+        grouped = re.findall(r"\bby (\w+(?:, \w+)*)(?![(\w])", question)
+        fields = {name for names in grouped for name in names.split(", ")}
+        fields |= set(re.findall(r"(?:count_distinct|pct)\((\w+)", question))
+        assert fields <= there[kind], question
