@@ -354,7 +354,7 @@ def test_metrics_of_the_service_are_those_that_the_code_adds() -> None:
 
 
 def test_the_deployment_is_read_where_it_stands() -> None:
-    assert subscription().batch_size == 100
+    assert subscription().batch_size == 80
     assert subscription().window_ms == 1_000
     assert function("process_stream").timeout >= function().timeout
     assert Machine.deployed().interval == Settings().session_cleanup_interval
