@@ -21,7 +21,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test check fix lock lock-check bench package deploy keys clean
+.PHONY: help setup run test check fix lock lock-check bench simulate package deploy undeploy keys clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,15 +70,17 @@ lock-check: $(READY)
 bench: $(READY) ## measure every goal of PERFORMANCE.md
 	@$(BIN)/python -m tests.bench
 
-# Chalice asks for a region; what it writes works in any. What it cannot say is merged in.
-package: $(READY) ## dist/deployment.zip and dist/sam.json (STAGE=dev)
-	@AWS_DEFAULT_REGION="$${AWS_DEFAULT_REGION:-us-east-1}" $(BIN)/chalice package --stage $(STAGE) \
-		--merge-template infra/functions.json dist >/dev/null
-	@ls -sh dist
-	@echo "Its parameters are outputs of the stack that infra/template.yaml makes: SessionsStreamArn, DeadLettersUrl, DeadLettersArn."
+simulate: $(READY) ## what a wizard costs, and where its traffic meets a limit (docs/scale.md)
+	@$(BIN)/python -m tests.bench.simulate
 
-deploy: $(READY) ## deploy to AWS (STAGE=dev)
-	@$(BIN)/python -m infra.deploy --stage $(STAGE)
+package: $(READY) ## what a pipeline deploys, into dist (STAGE=dev ARCHITECTURE=arm64|x86_64)
+	@$(BIN)/python -m infra.package --stage $(STAGE) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
+
+deploy: $(READY) ## deploy to AWS (STAGE=dev URL=its own address DRY_RUN=1)
+	@$(BIN)/python -m infra.deploy --stage $(STAGE) $(if $(URL),--url $(URL)) $(if $(DRY_RUN),--dry-run)
+
+undeploy: $(READY) ## take a stage off AWS, but for its data (STAGE=dev DATA=delete: that, too)
+	@$(BIN)/python -m infra.undeploy --stage $(STAGE) $(if $(DATA),--data $(DATA))
 
 keys: $(READY) ## a stage's keys on AWS (STAGE=dev DO=show|create|add|promote|drop, NOW=1: at once)
 	@$(BIN)/python -m infra.keys --stage $(STAGE) $(DO) $(if $(NOW),--now)

@@ -1,117 +1,189 @@
-"""Deploys a stage: the stack of the tables, their bus and queue, its keys, then the functions.
+"""Deploys a stage: its stacks, its keys, its functions, and asks the result for an answer.
 
-``python -m infra.deploy --stage dev``. All parts can be repeated: the stack is created or
-updated as needed, keys that are there stay, and Chalice updates what it has deployed before.
+``python -m infra.deploy --stage dev [--url URL] [--dry-run]``, or ``make deploy STAGE=dev``
+
+What can be wrong beforehand is found before anything is made. After that each part can be
+repeated: stacks are made or changed as needed, keys that are there stay, and Chalice is told what
+it has deployed before. So a deployment that broke off, wherever, is done again.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from chalice.deploy.deployer import ChaliceDeploymentError
 
-from infra import functions, keys
-from infra.stages import StageError, environment_of
-from infra.tables import RECORDS_PARAMETER, SESSIONS_PARAMETER, TEMPLATE_PATH
+from chalicelib.settings import SettingsError
+from infra import keys
+from infra.account import Account, AccountError, connect
+from infra.functions import chalice as functions
+from infra.functions import release, remembered
+from infra.smoke import SmokeError, SmokeTest
+from infra.stacks import obstacles, outputs
+from infra.stacks.parameters import check_extras, events_stack, tables_stack, watch_stack
+from infra.stacks.stack import Stack, StackError, Stacks
+from infra.stages import (
+    WATCH,
+    StageError,
+    configuration_of,
+    environment_of,
+    extras_of,
+    function_names,
+    stack_name,
+)
 
-_NO_CHANGES = "No updates are to be performed"
+FAILURES = (
+    AccountError,
+    BotoCoreError,
+    ChaliceDeploymentError,
+    ClientError,
+    SettingsError,
+    SmokeError,
+    StackError,
+    StageError,
+)
+"""What ends a command with one line; each says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment of a stage.
+
+    Parameters
+    ----------
+    url
+        Of the API for the smoke test, where it has another than API Gateway's own.
+    """
+
+    account: Account
+    stage: str
+    stacks: Stacks
+    url: str | None = None
+    say: Callable[[str], object] = print
+
+    def check(self) -> None:
+        """Complain of what can be known to be wrong before anything is made."""
+        check_extras(self.stage)
+        if extras_of(self.stage).snap_start:
+            release.check(self.stage, _runtime())
+        _keys_source(self.stage)
+        obstacles.check(self.account, self.stage, self.stacks)
+        remembered.find_api(self.account, self.stage)
+
+    def plan(self) -> Iterator[str]:
+        """Tell what will be done, a line for each part."""
+        config = configuration_of(self.stage)
+        yield f"Deploying stage {self.stage} to account {self.account}:"
+        tables, events = tables_stack(self.stage), events_stack(self.stage)
+        held = ", ".join(obstacles.table_names(self.stage))
+        yield f"  stack {tables.name}: {self._intent(tables.name)} (tables {held})"
+        yield f"  stack {events.name}: {self._intent(events.name)}"
+        yield f"  keys: {self._keys_intent()}"
+        yield (
+            f"  functions {', '.join(function_names(self.stage))}: "
+            f"{config.get('lambda_architecture', 'x86_64')}, {_runtime()}"
+        )
+        api = remembered.find_api(self.account, self.stage)
+        yield f"  API: {f'change {api}' if api else 'make'}"
+        watch = stack_name(self.stage, WATCH)
+        yield f"  stack {watch}: {self._intent(watch)}"
+
+    def run(self) -> str:
+        """Deploy; give the API's address."""
+        told = self._make(tables_stack(self.stage)) | self._make(events_stack(self.stage))
+        self.say(deploy_keys(self.account.client("ssm"), self.stage))
+        if outputs.write(self.stage, told):
+            self.say("Written into .chalice/config.json: " + ", ".join(outputs.VARIABLES))
+        stream = told[outputs.STREAM]
+        for line in remembered.reconcile(self.account, self.stage, stream):
+            self.say(line)
+        deployed = functions.deploy(self.stage, told)
+        self._make(watch_stack(self.stage, deployed.api_id))
+        url = self.url or deployed.url
+        self.say(f"Smoke test of {url}")
+        try:
+            SmokeTest(url, say=self.say, pause=self.stacks.pause).run()
+        except SmokeError as error:
+            raise SmokeError(f"smoke test: {error}. Everything stays deployed") from error
+        return url
+
+    def _make(self, stack: Stack) -> dict[str, str]:
+        self.say(f"Stack {stack.name}: {self.stacks.deploy(stack)}")
+        return self.stacks.outputs(stack.name)
+
+    def _intent(self, stack: str) -> str:
+        status = self.stacks.status(stack)
+        return "make" if status is None else f"change ({status})"
+
+    def _keys_intent(self) -> str:
+        source = _keys_source(self.stage)
+        if not source.startswith(keys.SSM):
+            return f"{source} is not ours to make"
+        name = source.removeprefix(keys.SSM)
+        try:
+            self.account.client("ssm").get_parameter(Name=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ParameterNotFound":
+                raise
+            return f"make {name}"
+        return f"{name} is there, and stays"
+
+
+def deploy_keys(client: Any, stage: str) -> str:
+    """Make the stage's keys where they are ours to make, and missing; tell what was done."""
+    source = _keys_source(stage)
+    if not source.startswith(keys.SSM):
+        return f"Keys {source}: not ours to make"
+    return keys.create(keys.Parameter(client, source.removeprefix(keys.SSM)))
 
 
 def main() -> None:
     """Deploy the stage that the command line names."""
     parser = argparse.ArgumentParser(prog="make deploy")
     parser.add_argument("--stage", required=True)
-    stage = parser.parse_args().stage
+    parser.add_argument("--url", help="the API's address for the smoke test, if it has its own")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
+    arguments = parser.parse_args()
     try:
-        tables = tables_of(stage)
-        print(
-            f"Deploying stage {stage} to account {_account()}: tables {', '.join(tables.values())}"
-        )
-        cloudformation = boto3.client("cloudformation")
-        print(f"Stack {stack_name(stage)}: {deploy_stack(cloudformation, stage)}")
-        print(deploy_keys(boto3.client("ssm"), stage))
-        functions.deploy(stage, outputs_of(cloudformation, stage))
-    except (StageError, BotoCoreError, ClientError, ChaliceDeploymentError) as error:
-        sys.exit(f"stepwell: {error}")
+        # A stage that is not there is told of without credentials.
+        configuration_of(arguments.stage)
+        account = connect()
+        stacks = Stacks(account.client("cloudformation"))
+        deployment = Deployment(account, arguments.stage, stacks, arguments.url)
+        deployment.check()
+        for line in deployment.plan():
+            print(line)
+        if not arguments.dry_run:
+            print(f"Deployed: {deployment.run()}")
+    except FAILURES as error:
+        sys.exit(f"stepwell: {one_line(error)}")
+    except KeyboardInterrupt:
+        sys.exit("stepwell: broken off. Do it again: it goes on from where it is")
 
 
-def stack_name(stage: str) -> str:
-    """Name the stack of a stage's tables, and of what stands beside them."""
-    return f"stepwell-{stage}-tables"
+def one_line(error: Exception) -> str:
+    """Give what an error says, in one line."""
+    return " ".join(str(error).split())
 
 
-def tables_of(stage: str) -> dict[str, str]:
-    """Read a stage's table names from Chalice's configuration, by the stack's parameters."""
-    environment = environment_of(stage)
-    return {
-        SESSIONS_PARAMETER: environment["SESSIONS_TABLE"],
-        RECORDS_PARAMETER: environment["RECORDS_TABLE"],
-    }
+def _keys_source(stage: str) -> str:
+    source = environment_of(stage).get("KEY_SOURCE")
+    if not source:
+        raise StageError(f"KEY_SOURCE of stage {stage} is not set in .chalice/config.json")
+    return source
 
 
-def parameters_of(stage: str) -> dict[str, str]:
-    """Name all that a stage's stack holds, by its parameters."""
-    bus = environment_of(stage).get("EVENT_BUS")
-    if not bus:
-        raise StageError(f"EVENT_BUS of stage {stage} is not set in .chalice/config.json")
-    # The queue's name is told to nobody: the functions are given its URL.
-    return {
-        **tables_of(stage),
-        "EventBusName": bus,
-        "DeadLettersName": f"stepwell-{stage}-dead-letters",
-    }
-
-
-def deploy_stack(client: Any, stage: str) -> str:
-    """Create or update the stack of the tables, wait for it, and tell which of these it was."""
-    arguments = {
-        "StackName": stack_name(stage),
-        "TemplateBody": TEMPLATE_PATH.read_text(encoding="utf-8"),
-        "Parameters": [
-            {"ParameterKey": name, "ParameterValue": value}
-            for name, value in parameters_of(stage).items()
-        ],
-    }
-    try:
-        client.describe_stacks(StackName=stack_name(stage))
-    except ClientError as error:
-        if "does not exist" not in str(error):
-            raise
-        client.create_stack(**arguments, OnFailure="DELETE")
-        client.get_waiter("stack_create_complete").wait(StackName=stack_name(stage))
-        return "created"
-    try:
-        client.update_stack(**arguments)
-    except ClientError as error:
-        if _NO_CHANGES not in str(error):
-            raise
-        return "unchanged"
-    client.get_waiter("stack_update_complete").wait(StackName=stack_name(stage))
-    return "updated"
-
-
-def outputs_of(client: Any, stage: str) -> dict[str, str]:
-    """Read what a stage's stack tells of itself."""
-    (stack,) = client.describe_stacks(StackName=stack_name(stage))["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-
-def deploy_keys(client: Any, stage: str) -> str:
-    """Make the stage's keys where they are ours to make, and missing; tell what was done."""
-    source = environment_of(stage).get("KEY_SOURCE", "")
-    if source and not source.startswith(keys.SSM):
-        return f"Keys {source}: not ours to make"
-    return keys.create(keys.Parameter(client, keys.parameter_of(stage)))
-
-
-def _account() -> str:
-    identity = boto3.client("sts").get_caller_identity()
-    return f"{identity['Account']} ({boto3.session.Session().region_name})"
+def _runtime() -> str:
+    """Name the runtime of the functions: that of the Python which runs this."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 if __name__ == "__main__":
+    # What is said while it lasts is seen while it lasts, in a pipe too.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     main()

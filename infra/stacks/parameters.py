@@ -1,0 +1,96 @@
+"""A stage's three stacks: their templates, and what each is told.
+
+Names come from Chalice's configuration, wishes from stages.json; what neither says keeps the
+template's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from chalicelib.settings import Settings
+from infra.functions.release import ALIAS
+from infra.stacks.stack import Stack
+from infra.stages import EVENTS, TABLES, WATCH, StageError, environment_of, extras_of, stack_name
+
+TEMPLATES: Final = Path(__file__).parents[1] / "templates"
+_DAY_SECONDS: Final = 24 * 60 * 60
+
+
+def tables_stack(stage: str) -> Stack:
+    """Describe the stack of what outlives a version of the service."""
+    return _stack(stage, TABLES, _tables(stage))
+
+
+def events_stack(stage: str) -> Stack:
+    """Describe the stack of the event bus.
+
+    Raises
+    ------
+    StageError
+        The stage names none, or one of somebody else's.
+    """
+    bus = environment_of(stage).get("EVENT_BUS")
+    if not bus:
+        raise StageError(f"EVENT_BUS of stage {stage} is not set in .chalice/config.json")
+    if ":" in bus:
+        raise StageError(f"EVENT_BUS of stage {stage} must be a name: its stack makes the bus")
+    return _stack(stage, EVENTS, {"EventBusName": bus})
+
+
+def watch_stack(stage: str, api: str) -> Stack:
+    """Describe the stack of what looks after the service, and after this API of it."""
+    settings = Settings.from_environment(environment_of(stage))
+    # As the schedule has it. CloudWatch looks a day back at most: nobody is told of a sweep
+    # that is due more seldom and does not run.
+    minutes = max(round(settings.session_cleanup_interval / 60), 1)
+    interval = minutes * 60
+    return _stack(
+        stage,
+        WATCH,
+        {
+            **_tables(stage),
+            "ApiId": api,
+            "ServiceName": settings.powertools_service_name,
+            "FunctionAlias": ALIAS if extras_of(stage).snap_start else "",
+            "SweepIntervalSeconds": str(interval if interval <= _DAY_SECONDS else 0),
+        },
+    )
+
+
+def check_extras(stage: str) -> None:
+    """Complain of wishes that no template knows, before anything is made.
+
+    Raises
+    ------
+    StageError
+        stages.json has a parameter that the template has not.
+    """
+    for kind, wishes in extras_of(stage).parameters.items():
+        template: Any = yaml.safe_load(_template(kind).read_text(encoding="utf-8"))
+        if unknown := set(wishes) - set(template["Parameters"]):
+            raise StageError(
+                f"infra/stages.json: {kind} of {stage} names {', '.join(sorted(unknown))}, which "
+                f"infra/templates/{kind}.yaml has no parameter for"
+            )
+
+
+def _tables(stage: str) -> dict[str, str]:
+    environment = environment_of(stage)
+    return {
+        "SessionsTableName": environment["SESSIONS_TABLE"],
+        "RecordsTableName": environment["RECORDS_TABLE"],
+    }
+
+
+def _stack(stage: str, kind: str, parameters: Mapping[str, str]) -> Stack:
+    wishes = extras_of(stage).parameters[kind]
+    return Stack(stack_name(stage, kind), _template(kind), {"Stage": stage, **parameters, **wishes})
+
+
+def _template(kind: str) -> Path:
+    return TEMPLATES / f"{kind}.yaml"
