@@ -50,5 +50,5 @@ def create() -> Functions:
     except SettingsError as error:
         sys.exit(f"stepwell: {error}")
     if answers_people(os.environ):
-        at_start(os.environ, partial(prime, parts.all_stores.health.gauges, parts.key_ring))
+        at_start(os.environ, partial(prime, *parts.first_calls))
     return functions

@@ -101,7 +101,16 @@ class Parts:
     @cached_property
     def key_ring(self) -> Callable[[], Keys]:
         """Our own keys."""
-        return self.keys or KeyRing(_key_source(self.settings, self.clients), self.clock)
+        return self.keys or self._fetched_keys
+
+    @cached_property
+    def _fetched_keys(self) -> KeyRing:
+        return KeyRing(_key_source(self.settings, self.clients), self.clock)
+
+    @property
+    def first_calls(self) -> list[Callable[[], object]]:
+        """Calls that the first request would have to wait for."""
+        return [self.all_stores.health.gauges, self._fetched_keys.warm]
 
     @cached_property
     def calls(self) -> Calls:

@@ -7,14 +7,18 @@ request has begun to wait for it alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from threading import Thread
 
-from chalicelib.errors import StepwellError
-
 API_HANDLER = "app.app"
 """The handler of the function that answers people, as Chalice names it."""
+
+PATIENCE = 0.5
+"""Seconds, many times what the first calls take. With these, the first request of a process is
+answered within 5 s even where nothing answers: its own calls begin anew, with 4.5 s at most."""
 
 
 def answers_people(environ: Mapping[str, str]) -> bool:
@@ -35,20 +39,21 @@ def at_start(environ: Mapping[str, str], work: Callable[[], object]) -> None:
         work()
 
 
-def prime(*calls: Callable[[], object]) -> None:
-    """Make these calls side by side, and wait for them.
+def prime(*calls: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Make these calls side by side, and wait for them, for ``patience`` seconds in all.
 
-    What the store or the keys do not answer now, the first request asks again, and tells.
+    What does not answer now, the first request asks again, and tells: a store that hangs must
+    not make a start slow as well. A call that is waited for no longer ends by itself.
     """
-    threads = [Thread(target=_make, args=(call,)) for call in calls]
+    threads = [Thread(target=_make, args=(call,), daemon=True) for call in calls]
+    deadline = time.monotonic() + patience
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(max(deadline - time.monotonic(), 0))
 
 
 def _make(call: Callable[[], object]) -> None:
-    try:
+    # Whatever it is: the first request meets it, too, and there it is told.
+    with suppress(Exception):
         call()
-    except StepwellError:
-        return

@@ -28,8 +28,17 @@ _SECRETS = re.compile(
 _OWN = frozenset({"request_id"})
 """Facts that may look like an id: API Gateway gives its requests UUIDs."""
 
-_TALKATIVE = ("aws_xray_sdk", "boto3", "botocore", "urllib3")
-"""At DEBUG, they log bodies, headers, paths and what is traced."""
+_QUIETED = {
+    # At DEBUG, these log bodies, headers, paths and what is traced.
+    "boto3": logging.WARNING,
+    "botocore": logging.WARNING,
+    "urllib3": logging.WARNING,
+    # It warns of each call that is made while a process starts, which no trace is about.
+    "aws_xray_sdk": logging.ERROR,
+    # It logs what we answer ourselves, with the path.
+    "chalice": logging.CRITICAL,
+}
+"""Libraries, and from which level on they may log."""
 
 
 @lru_cache(maxsize=1024)
@@ -52,10 +61,8 @@ class Log:
 
     def __init__(self, logger: Logger | None = None, service: str = SERVICE) -> None:
         self._logger = logger or Logger(service=service)
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.WARNING)
-        # It logs what we answer ourselves, with the path.
-        logging.getLogger("chalice").setLevel(logging.CRITICAL)
+        for name, level in _QUIETED.items():
+            logging.getLogger(name).setLevel(level)
 
     def request(self, **facts: Any) -> None:
         """Tell that a request was answered."""

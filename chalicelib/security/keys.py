@@ -128,6 +128,16 @@ class KeyRing:
             return self._keys
         return self._renewed()
 
+    def warm(self) -> None:
+        """Fetch the keys before they are needed.
+
+        A failure leaves nothing behind: whoever needs them fetches them again at once.
+        """
+        try:
+            self()
+        finally:
+            self._silent_until = 0
+
     def _renewed(self) -> Keys:
         known = self._keys
         if not self._lock.acquire(blocking=known is None):

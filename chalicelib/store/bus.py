@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from chalicelib.errors import StoreUnavailable
 from chalicelib.ops.events import SOURCE, Message, Undeliverable
@@ -47,7 +49,8 @@ class EventBridge:
             for ten in in_batches(messages, _MOST):
                 for part in _fitting(ten):
                     answers += self._put(part)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, HTTPError, ResponseParserError) as error:
+            # The latter two are answers that break off, or that somebody in between has given.
             # A bus that hangs has taken its time: the rest is not even tried.
             reason = f"put_events: {_code(error)}"
             left = len(messages) - len(answers)
@@ -90,7 +93,7 @@ def _error(entry: dict[str, Any]) -> Exception | None:
     return Undeliverable(code) if code in _FINAL else StoreUnavailable(reason=f"put_events: {code}")
 
 
-def _code(error: BotoCoreError | ClientError) -> str:
+def _code(error: Exception) -> str:
     if isinstance(error, ClientError):
         return str(error.response["Error"]["Code"])
     return type(error).__name__

@@ -26,9 +26,11 @@ class PlainJsonParser(JSONParser):
         if status >= _SERVER_ERROR:
             return super().parse(response, shape)
         try:
-            parsed: dict[str, Any] = json.loads(response["body"])
+            parsed = json.loads(response["body"])
         except ValueError as error:
             raise ResponseParserError("The answer is cut short.") from error
+        if not isinstance(parsed, dict):
+            raise ResponseParserError("The answer is no object.")
         if status >= _REDIRECT:
             return super().parse(response, shape)
         headers = response["headers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -30,7 +31,9 @@ class Application(Chalice):
         self._contexts: ContextVar[Any] = ContextVar("lambda_context", default=None)
         self.dispatcher = dispatcher
         # The name of Chalice's own logger too, which quotes paths: it is not ours to write with.
-        super().__init__(app_name=f"chalice.{APP_NAME}", configure_logs=False)
+        # It also signs AWS_EXECUTION_ENV, once for each application that a process makes: not ours.
+        environ = dict(os.environ)
+        super().__init__(app_name=f"chalice.{APP_NAME}", configure_logs=False, env=environ)
         # From here on it is what Chalice calls the API that it deploys.
         self.app_name = title
 

@@ -125,6 +125,10 @@ class Faults:
 
         return self._add(count, refused)
 
+    def say(self, status: int, text: bytes, count: int = 1) -> Self:
+        """Answer the next requests with this, as somebody in between may; they do not arrive."""
+        return self._add(count, lambda request: _response(request, status, text))
+
     def answer(self, status: int, code: str, count: int = 1, **members: Any) -> Self:
         """Answer the next requests with an error of DynamoDB's; they do not arrive."""
         body = {"__type": _PREFIX + code, "message": "injected", **members}

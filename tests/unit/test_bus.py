@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,9 @@ from chalicelib.errors import StoreUnavailable
 from chalicelib.ops.events import MOST_BYTES, Message, Undeliverable
 from chalicelib.store.bus import EventBridge
 from chalicelib.store.letters import DeadLetterQueue
+from chalicelib.store.services import service_client
+from chalicelib.store.session import Clients
+from tests.support.faults import Faults
 
 LIMIT = 256 * 1024
 """Bytes of one request, by EventBridge's own reckoning."""
@@ -136,6 +140,22 @@ def test_a_request_that_fails(bus: EventBridge, stub: Stub, failure: Exception) 
     answers = bus.send(messages(*"abcdefghijkl"))
     assert len(answers) == 12
     assert all(isinstance(answer, StoreUnavailable) for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(403, b"<html>Forbidden</html>"), (200, b"<html>"), (200, b"null"), (200, b"[]")],
+)
+def test_an_answer_that_is_not_the_bus_s_own(
+    monkeypatch: pytest.MonkeyPatch, status: int, text: bytes
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
+    client = service_client("events", Clients("eu-north-1"))
+    with closing(client()), Faults(client()) as faults:
+        faults.say(status, text)
+        answers = EventBridge(client, "a-bus").send(messages("a", "b"))
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 2
 
 
 def test_answers_belong_to_their_messages_over_many_requests(bus: EventBridge, stub: Stub) -> None:

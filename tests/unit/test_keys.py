@@ -101,6 +101,23 @@ class TestFormat:
 
 
 class TestRing:
+    def test_they_can_be_fetched_ahead(self, clock: Clock) -> None:
+        source = Source("a")
+        ring = KeyRing(source, clock)
+        ring.warm()
+        assert ring() == Keys.parse(secret("a"))
+        assert source.asked == 1
+
+    def test_what_fails_ahead_is_fetched_again_by_whoever_needs_it(self, clock: Clock) -> None:
+        """A process that starts right after a deployment, when all of them fetch their keys."""
+        source = Source("a")
+        source.error = "ssm: ThrottlingException"
+        ring = KeyRing(source, clock)
+        with pytest.raises(KeysUnavailable):
+            ring.warm()
+        source.error = None
+        assert ring() == Keys.parse(secret("a"))
+
     def test_nothing_is_fetched_before_it_is_needed(self, clock: Clock) -> None:
         source = Source("a")
         ring = KeyRing(source, clock)

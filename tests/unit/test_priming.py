@@ -25,7 +25,12 @@ def test_calls_are_made_side_by_side_and_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [StoreUnavailable(reason="get_item: timeout"), KeysUnavailable(reason="ssm: timeout")]
+    "error",
+    [
+        StoreUnavailable(reason="get_item: timeout"),
+        KeysUnavailable(reason="ssm: timeout"),
+        KeyError("ac"),
+    ],
 )
 def test_what_does_not_answer_is_left_to_the_first_request(error: Exception) -> None:
     made = []
@@ -35,6 +40,15 @@ def test_what_does_not_answer_is_left_to_the_first_request(error: Exception) -> 
 
     prime(fail, lambda: made.append("store"))
     assert made == ["store"]
+
+
+def test_what_hangs_is_not_waited_for() -> None:
+    """A process that cannot start in ten seconds is started again, while somebody waits."""
+    over, made = threading.Event(), list[str]()
+    prime(over.wait, lambda: made.append("keys"), patience=0.1)
+    assert made == ["keys"]
+    assert not over.is_set()
+    over.set()
 
 
 @pytest.mark.parametrize(
