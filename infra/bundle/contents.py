@@ -60,8 +60,11 @@ _METADATA: Final = re.compile(
 
 def needed(path: str) -> bool:
     """Whether a request may need the file at this path of the zip."""
-    if _METADATA.match(path) or path.startswith(tuple(_GONE)):
+    if path.startswith(tuple(_GONE)):
         return False
+    if _METADATA.match(path):
+        # A text of our own is there to be read.
+        return path.startswith("chalicelib/") and "__pycache__" not in path
     for folder, parts in _KEPT.items():
         if path.startswith(folder):
             return path.removeprefix(folder).startswith(parts)

@@ -40,6 +40,7 @@ def slim(source: Path, target: Path) -> Slimmed:
     with ZipFile(partial, "w", ZIP_DEFLATED, compresslevel=9) as archive:
         for path, content in files.items():
             entry = ZipInfo(path)  # of 1980, the earliest that a zip can tell
+            entry.create_system = 3  # Unix, wherever it is built: or modes would mean nothing
             entry.compress_type = ZIP_DEFLATED
             entry.external_attr = (_LIBRARY if path.endswith(".so") else _FILE) << 16
             archive.writestr(entry, content, compresslevel=9)

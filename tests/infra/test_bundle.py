@@ -11,7 +11,7 @@ import sys
 import types
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import botocore
 import pytest
@@ -21,7 +21,7 @@ from infra.bundle.compiled import bytecode, cached
 from infra.bundle.contents import needed
 from infra.bundle.models import DATA, OPERATIONS, trimmed
 from infra.bundle.roots import of_amazon
-from tests.support.package import Package
+from tests.support.package import Package, architecture, build
 
 MEGABYTE = 1_000_000
 
@@ -181,6 +181,56 @@ class TestSlim:
         with pytest.raises(SyntaxError):
             slim(source, target)
         assert not target.exists()
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Build for the kind of processor that this machine has not."""
+    kind = "x86_64" if architecture() == "arm64" else "arm64"
+    return build(tmp_path_factory.mktemp("other"), kind)
+
+
+class TestTheOtherKindOfProcessor:
+    """The zip that is run here is this machine's; the one that is deployed may be the other's."""
+
+    MACHINES: ClassVar = {"x86_64": 0x3E, "arm64": 0xB7}
+    """``e_machine`` of ELF: EM_X86_64 and EM_AARCH64."""
+
+    def test_only_compiled_libraries_differ(self, package: Package, other: Package) -> None:
+        ours, theirs = portable(package), portable(other)
+        assert ours.keys() == theirs.keys()
+        assert [path for path in ours if ours[path] != theirs[path]] == []
+        assert other.zip.stat().st_size <= 10 * MEGABYTE
+
+    def test_each_has_the_libraries_of_its_own(self, package: Package, other: Package) -> None:
+        kinds = {
+            architecture(): package,
+            **{k: other for k in self.MACHINES if k != architecture()},
+        }
+        libraries = {}
+        for kind, built in kinds.items():
+            found = list(built.folder.rglob("*.so"))
+            assert {machine(path) for path in found} == {self.MACHINES[kind]}
+            libraries[kind] = sorted(path.name.split(".")[0] for path in found)
+        assert libraries["arm64"] == libraries["x86_64"]
+
+    def test_the_template_names_its_kind(self, other: Package) -> None:
+        kind = "x86_64" if architecture() == "arm64" else "arm64"
+        assert other.function("api_handler")["Architectures"] == [kind]
+
+
+def portable(package: Package) -> dict[str, bytes]:
+    return {
+        path.relative_to(package.folder).as_posix(): path.read_bytes()
+        for path in package.folder.rglob("*")
+        if path.is_file() and path.suffix != ".so"
+    }
+
+
+def machine(library: Path) -> int:
+    header = library.read_bytes()[:20]
+    assert header[:4] == b"\x7fELF"
+    return int.from_bytes(header[18:20], "little")
 
 
 class TestTheZipItself:

@@ -105,11 +105,17 @@ def built(factory: pytest.TempPathFactory) -> Package:
     return Package(out)
 
 
-def build(out: Path) -> Package:
-    """Build as ``make package`` does, but for this machine, and unpack for reading only."""
+def build(out: Path, kind: str | None = None) -> Package:
+    """Build as ``make package`` does, and unpack for reading only.
+
+    Parameters
+    ----------
+    kind
+        Of processor, as Lambda calls it; None: this machine's.
+    """
     command = [
         *(sys.executable, "-m", "infra.package", "--stage", STAGE),
-        *("--architecture", architecture(), "--out", str(out)),
+        *("--architecture", kind or architecture(), "--out", str(out)),
     ]
     done = subprocess.run(
         command,
