@@ -31,7 +31,16 @@ from infra.local.answers import HttpAnswer
 from infra.local.aws import LocalBus, LocalQueue
 from infra.local.events import HttpRequest
 from infra.tables import create_tables
-from tests.support.iam import ACCOUNT, FUNCTIONS, REGION, Policy, Right, configured, rights
+from tests.support.iam import (
+    ACCOUNT,
+    FUNCTIONS,
+    REGION,
+    Policy,
+    Right,
+    UnknownCall,
+    configured,
+    rights,
+)
 from tests.support.keys import KEYS
 from tests.support.runtime_api import QuietServer
 from tests.support.streaming import Stream
@@ -162,8 +171,13 @@ class Endpoint:
         target = headers.get("X-Amz-Target", "")
         version, _, operation = target.partition(".")
         try:
-            arguments = json.loads(body)
-            self._admit(headers, _SERVICES.get(version, target), operation, arguments)
+            try:
+                arguments = json.loads(body)
+                self._admit(headers, _SERVICES.get(version, target), operation, arguments)
+            except (UnknownCall, LookupError, ValueError) as error:
+                with self._lock:
+                    self.refused.append(f"not understood: {target or body[:80]!r}")
+                raise _Refused("UnknownOperationException", target) from error
             if version == "DynamoDB_20120810":
                 return self.call_engine(headers, body)
             if version == "AmazonSSM":
@@ -232,7 +246,7 @@ def _server(endpoint: Endpoint) -> QuietServer:
         wbufsize = -1
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             answer = endpoint.answer(dict(self.headers), body)
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)
@@ -241,6 +255,9 @@ def _server(endpoint: Endpoint) -> QuietServer:
                 self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(answer.body)
+
+        # None of the calls that are meant to be made has another verb: they are told of, too.
+        do_GET = do_PUT = do_DELETE = do_HEAD = do_POST  # noqa: N815
 
         def finish(self) -> None:
             endpoint.hang_up()

@@ -20,8 +20,9 @@ REFUSED: Final[list[str]] = []
 
 _acting: ContextVar[str | None] = ContextVar("acting", default=None)
 
-_OF_A_TEST: Final = re.compile(r":table/(sessions|records)-[0-9a-f]{12}(?=/|$)")
-"""Tests give their tables names of their own, ``Engine.tables``; policies name the stage's."""
+_OF_A_TEST: Final = re.compile(r":table/(?:stepwell-)?(sessions|records)(?:-[0-9a-f]{12})?(?=/|$)")
+"""Tests give their tables names of their own, ``Engine.tables``, or have the settings' own names;
+policies name the stage's."""
 
 
 @contextmanager

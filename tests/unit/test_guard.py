@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.endpoint import Endpoint
 from tests.support.engines import stepwell_client
 from tests.support.faults import Faults
 from tests.support.guard import REFUSED, acting
-from tests.support.iam import API, SWEEP
+from tests.support.iam import API, SWEEP, Policy
 
 TABLE = "sessions-0123456789ab"
 KEY = {"pk": {"S": "a"}, "sk": {"S": "S"}}
@@ -36,6 +37,27 @@ def test_what_it_may_do_passes(client: Any) -> None:
     with acting(API), pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_item(TableName=TABLE, Key=KEY)
     assert REFUSED == []
+
+
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [
+        ("secretsmanager.GetSecretValue", b"{}"),
+        ("TrentService.Decrypt", b"{}"),
+        ("DynamoDB_20120810.ListTables", b"{}"),
+        ("", b"<xml>"),
+    ],
+)
+def test_a_call_that_nobody_expects_is_remembered_as_well(target: str, body: bytes) -> None:
+    policies = {API: Policy.committed(API)}
+    with Endpoint("http://127.0.0.1:1", "any", keep_alive=False, policies=policies) as endpoint:
+        answer = endpoint.answer({"X-Amz-Target": target, "Authorization": signed(API)}, body)
+    assert answer.status == 400
+    assert len(endpoint.refused) == 1
+
+
+def signed(function: str) -> str:
+    return f"AWS4-HMAC-SHA256 Credential={function}/20261121/us-east-1/any/aws4_request"
 
 
 def test_what_a_test_does_itself_is_nobodys(client: Any) -> None:
