@@ -22,6 +22,7 @@ from chalicelib.store.batches import in_batches
 from chalicelib.store.calls import Call, stop_trace, trace
 from tests.bench.engine import Engine
 from tests.bench.goals import Goal
+from tests.bench.simulate.subscription import subscription
 from tests.support.api import ONE, PROJECT, STEP, Api
 from tests.support.scribe import Scribe
 from tests.support.streaming import Bus, Letters, Raw, Stream, parts
@@ -45,14 +46,14 @@ def stream_goals(engine: Engine) -> Iterator[Goal]:
         _finish_wizard(api)
     events = [raw for raw in stream.read() if raw["dynamodb"]["Keys"]["sk"]["S"] == "S"]
     assert len(events) == _EVENTS
-    # As they come where many people are at it: each batch has the same event of 100 sessions.
+    # As they come where many people are at it: the same event of 100 sessions, and the next.
     mixed = sorted(events, key=_version)
     with _metered() as calls, _transactions(engine) as actions:
         _process(background, mixed)
     # DynamoDB Local tells the units of one action of a transaction. It is two of each, and each
     # item here has less than 1 KB.
     units = 2 * len(actions) + _written(calls)
-    note = f"{len(calls)} requests, 100 events in a batch"
+    note = f"{len(calls)} requests, {subscription().batch_size} events in a batch"
     yield Goal("stream: write units for 1,000 events", units, 2_500, note)
     before = _counted(engine)
     _process(background, reversed(events))
@@ -121,7 +122,7 @@ def _version(raw: Raw) -> int:
 
 
 def _process(background: Background, events: Iterable[Raw]) -> None:
-    for batch in parts(list(events), 100):
+    for batch in parts(list(events), subscription().batch_size):
         assert background.process_stream({"Records": batch}) == {"batchItemFailures": []}
 
 

@@ -10,19 +10,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from infra.bundle import slim
 from tests.support.package import ROOT, STAGE, Package, architecture, build, unpack
 
 _BARE_APP: Final = """
-import boto3
+import botocore.session
 from chalice import Chalice
 
 app = Chalice(app_name="bare")
-client = boto3.client("dynamodb")
+client = botocore.session.get_session().create_client("dynamodb")
 
 
 @app.route("/")
@@ -33,6 +33,7 @@ def index():
 """
 
 _OURS: Final = ("app.py", "chalicelib", "requirements.txt")
+_COLLECTOR_OFF: Final = "gc.disable()\n"
 
 
 class Packages(NamedTuple):
@@ -40,28 +41,42 @@ class Packages(NamedTuple):
 
     ours: Package
     plain: Package
-    """Our application, as `chalice package` zips it."""
+    """The same as `chalice package` zips it, and with the collector on: without any gain."""
     bare: Package
-    """One route, one call by boto3's client, as `chalice package` zips it."""
+    """One route, one call by botocore's client, as `chalice package` zips it."""
+    lean: Package
+    """The same, made lean as ours is: what Chalice and botocore alone take."""
 
 
 def build_all(scratch: Path) -> Packages:
-    """Build all three."""
-    print("... building three zips", flush=True)
-    for folder in ("ours", "plain", "bare"):
+    """Build all four."""
+    print("... building four zips", flush=True)
+    for folder in ("ours", "plain", "bare", "lean"):
         (scratch / folder).mkdir()
+    for name in _OURS:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, scratch / "plain" / name)
+    app = scratch / "plain" / "app.py"
+    assert _COLLECTOR_OFF in app.read_text()
+    app.write_text(app.read_text().replace(_COLLECTOR_OFF, ""))
     return Packages(
         ours=build(scratch / "ours"),
-        plain=_as_chalice_does(scratch / "plain", _configured(), _OURS),
-        bare=_as_chalice_does(scratch / "bare", _bare_configuration(scratch / "bare"), ()),
+        plain=_as_chalice_does(scratch / "plain", _configured()),
+        bare=(bare := _as_chalice_does(scratch / "bare", _bare_configuration(scratch / "bare"))),
+        lean=_lean(bare, scratch / "lean"),
     )
 
 
-def _as_chalice_does(folder: Path, configuration: dict[str, Any], taken: Iterable[str]) -> Package:
-    """Package a project in that folder, to which some of our files are copied."""
-    for name in taken:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+def _lean(package: Package, folder: Path) -> Package:
+    slim(package.zip, folder / package.zip.name)
+    lean = Package(folder)
+    (folder / "sam.json").write_text(json.dumps(package.template))
+    unpack(lean.zip, lean.folder)
+    return lean
+
+
+def _as_chalice_does(folder: Path, configuration: dict[str, Any]) -> Package:
+    """Package the project in that folder."""
     chalice = folder / ".chalice"
     shutil.copytree(ROOT / ".chalice", chalice, ignore=shutil.ignore_patterns("deploy*"))
     (chalice / "config.json").write_text(json.dumps(configuration))
@@ -84,8 +99,7 @@ def _configured() -> dict[str, Any]:
 
 def _bare_configuration(folder: Path) -> dict[str, Any]:
     (folder / "app.py").write_text(_BARE_APP)
-    pins = (f"{name}=={version(name)}\n" for name in ("boto3", "botocore"))
-    (folder / "requirements.txt").write_text("".join(pins))
+    (folder / "requirements.txt").write_text(f"botocore=={version('botocore')}\n")
     return {
         "version": "2.0",
         "app_name": "bare",

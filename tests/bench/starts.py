@@ -65,21 +65,26 @@ class Starter:
     wrapped: tuple[str, ...] = ()
 
     @contextmanager
-    def running(self, package: Package, **more: str) -> Iterator[Function]:
-        """Start the API's function of a package; ``more`` are variables of its environment."""
+    def running(self, package: Package, name: str = API, **more: str) -> Iterator[Function]:
+        """Start a function of a package; ``more`` are variables of its environment."""
         with (
             RuntimeApi() as api,
             Function(
                 api,
                 package.folder,
-                HANDLERS[API],
-                {**package.variables(API, PARAMETERS), **self.stage.aws.variables(API), **more},
+                HANDLERS[name],
+                {**package.variables(name, PARAMETERS), **self.stage.aws.variables(name), **more},
                 self.scratch / f"{uuid.uuid4()}.log",
                 client=self.client,
                 wrapped=self.wrapped,
             ) as function,
         ):
             yield function
+
+    def load(self, package: Package, name: str) -> float:
+        """Start a function, and end; give the seconds until it asks for its first event."""
+        with self.running(package, name) as function:
+            return function.wait_until_ready()
 
     def start(self, package: Package, first: Any) -> Start:
         """Start, let one event be answered, and end."""
