@@ -375,6 +375,15 @@ class TestTheProcess:
         assert session not in said
         assert "Zanzibar" not in said
 
+    def test_with_tracing_its_lines_are_json_from_the_first(
+        self, start: Start, package: Package
+    ) -> None:
+        """The calls that it makes while it starts belong to no trace, and nobody is told."""
+        traced = start(API, TRACING="true", AWS_XRAY_DAEMON_ADDRESS="127.0.0.1:9")
+        traced.wait_until_ready()
+        Client(traced, package.template).start()
+        assert [json.loads(line)["service"] for line in traced.said().splitlines()]
+
     def test_a_setting_that_is_wrong_stops_it_with_one_line(self, start: Start) -> None:
         function = start(API, SESSION_TTL="soon")
         with pytest.raises(FunctionError, match="SESSION_TTL"):
