@@ -76,11 +76,14 @@ simulate: $(READY) ## what a wizard costs, and where its traffic meets a limit (
 package: $(READY) ## what a pipeline deploys, into dist (STAGE=dev ARCHITECTURE=arm64|x86_64)
 	@$(BIN)/python -m infra.package --stage $(STAGE) $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE))
 
-deploy: $(READY) ## deploy to AWS (STAGE=dev URL=its own address DRY_RUN=1)
-	@$(BIN)/python -m infra.deploy --stage $(STAGE) $(if $(URL),--url $(URL)) $(if $(DRY_RUN),--dry-run)
+# $(call said,NAME): what was said with the command itself, and not by a variable that happens to be set.
+said = $(if $(findstring command,$(origin $(1))),$($(1)))
 
-undeploy: $(READY) ## take a stage off AWS, but for its data (STAGE=dev DATA=delete: that, too)
-	@$(BIN)/python -m infra.undeploy --stage $(STAGE) $(if $(DATA),--data $(DATA))
+deploy: $(READY) ## deploy to AWS (STAGE=dev URL=its own address DRY_RUN=1)
+	@$(BIN)/python -m infra.deploy --stage $(STAGE) $(if $(call said,URL),--url '$(URL)') $(if $(DRY_RUN),--dry-run)
+
+undeploy: $(READY) ## take a stage off AWS, but for its data (STAGE=dev DATA=delete-dev: that, too)
+	@$(BIN)/python -m infra.undeploy --stage $(STAGE) $(if $(call said,DATA),--data '$(DATA)')
 
 keys: $(READY) ## a stage's keys on AWS (STAGE=dev DO=show|create|add|promote|drop, NOW=1: at once)
 	@$(BIN)/python -m infra.keys --stage $(STAGE) $(DO) $(if $(NOW),--now)

@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from chalice.deploy.deployer import ChaliceDeploymentError
 
-from chalicelib.settings import SettingsError
+from chalicelib.settings import Settings, SettingsError
 from infra import keys
 from infra.account import Account, AccountError, connect
 from infra.functions import chalice as functions
-from infra.functions import release, remembered
+from infra.functions import committed, release, remembered, roles
 from infra.smoke import SmokeError, SmokeTest
-from infra.stacks import obstacles, outputs
+from infra.stacks import obstacles, outputs, probe
+from infra.stacks.data import Data
 from infra.stacks.parameters import check_extras, events_stack, tables_stack, watch_stack
 from infra.stacks.stack import Stack, StackError, Stacks
 from infra.stages import (
@@ -42,6 +44,8 @@ FAILURES = (
     BotoCoreError,
     ChaliceDeploymentError,
     ClientError,
+    OSError,
+    ResponseParserError,
     SettingsError,
     SmokeError,
     StackError,
@@ -68,10 +72,14 @@ class Deployment:
 
     def check(self) -> None:
         """Complain of what can be known to be wrong before anything is made."""
+        Settings.from_environment(environment_of(self.stage))
         check_extras(self.stage)
+        events_stack(self.stage)
+        committed.check(self.stage)
         if extras_of(self.stage).snap_start:
             release.check(self.stage, _runtime())
         _keys_source(self.stage)
+        roles.check(self.account, self.stage)
         obstacles.check(self.account, self.stage, self.stacks)
         remembered.find_api(self.account, self.stage)
 
@@ -96,14 +104,15 @@ class Deployment:
     def run(self) -> str:
         """Deploy; give the API's address."""
         told = self._make(tables_stack(self.stage)) | self._make(events_stack(self.stage))
+        # A table that was restored or made anew has another one than its stack remembers.
+        stream = told[outputs.STREAM] = self._stream()
         self.say(deploy_keys(self.account.client("ssm"), self.stage))
         if outputs.write(self.stage, told):
             self.say("Written into .chalice/config.json: " + ", ".join(outputs.VARIABLES))
-        stream = told[outputs.STREAM]
         for line in remembered.reconcile(self.account, self.stage, stream):
             self.say(line)
         deployed = functions.deploy(self.stage, told)
-        self._make(watch_stack(self.stage, deployed.api_id))
+        self._watch(deployed.api_id)
         url = self.url or deployed.url
         self.say(f"Smoke test of {url}")
         try:
@@ -113,8 +122,51 @@ class Deployment:
         return url
 
     def _make(self, stack: Stack) -> dict[str, str]:
-        self.say(f"Stack {stack.name}: {self.stacks.deploy(stack)}")
+        self.say(f"Stack {stack.name}: {self.stacks.deploy(stack, lambda: self._clear(stack))}")
         return self.stacks.outputs(stack.name)
+
+    def _clear(self, stack: Stack) -> None:
+        """Clear away what keeps a stack that never came to be from going: protected tables."""
+        data = Data(self.account, self.stage, self.stacks.pause)
+        for line in data.clear(self.stacks.resources(stack.name)):
+            self.say(line)
+
+    def _stream(self) -> str:
+        """Find the stream of the sessions table, as it is now.
+
+        Raises
+        ------
+        StageError
+            There is none.
+        """
+        name, _ = obstacles.table_names(self.stage)
+        table = obstacles.describe_table(self.account.client("dynamodb"), name)
+        if table is None:
+            raise StageError(
+                f"table {name} is not there, though its stack has made it: restore it, "
+                "docs/operations.md (Restore a table)"
+            )
+        # The last one is told of when it is switched off, too.
+        if not table.get("StreamSpecification", {}).get("StreamEnabled"):
+            raise StageError(
+                f"table {name} has no stream. Switch it on, and deploy again: aws dynamodb "
+                f"update-table --table-name {name} --stream-specification "
+                "StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
+            )
+        return str(table["LatestStreamArn"])
+
+    def _watch(self, api: str) -> None:
+        """Make what watches, and see to it that the probe may call."""
+        watch = watch_stack(self.stage, api)
+        made = not self.stacks.never_was(watch.name)
+        before = self.stacks.parameters(watch.name) if made else {}
+        if probe.is_cut_off(self.account, self.stage, before, watch):
+            self.say(
+                f"Stack {watch.name}: the API's function is another one, which its health probe "
+                "may not call: the probe is taken out, and put in again"
+            )
+            self._make(probe.without(watch))
+        self._make(watch)
 
     def _intent(self, stack: str) -> str:
         status = self.stacks.status(stack)

@@ -24,6 +24,8 @@ STACKS: Final = (TABLES, EVENTS, WATCH)
 """The stacks of a stage, in the order in which they are made."""
 
 _SNAP_START: Final = "snapStart"
+_NEEDED: Final = ("SESSIONS_TABLE", "RECORDS_TABLE")
+"""Variables that have a default for a developer's machine, and for a stage have none."""
 
 
 class StageError(Exception):
@@ -50,8 +52,8 @@ def configuration_of(stage: str) -> dict[str, Any]:
     StageError
         There is no such stage.
     """
-    config = json.loads(CONFIG.read_text(encoding="utf-8"))
-    stages = config.pop("stages")
+    config = _read(CONFIG)
+    stages = config.pop("stages", {})
     if stage not in stages:
         raise StageError(
             f"there is no stage {stage!r}; .chalice/config.json has {', '.join(stages)}"
@@ -65,9 +67,13 @@ def environment_of(stage: str) -> dict[str, str]:
     Raises
     ------
     StageError
-        There is no such stage.
+        There is no such stage, or it does not name its tables.
     """
-    return dict(configuration_of(stage)["environment_variables"])
+    variables = configuration_of(stage).get("environment_variables", {})
+    for name in _NEEDED:
+        if not variables.get(name):
+            raise StageError(f"{name} of stage {stage} is not set in .chalice/config.json")
+    return dict(variables)
 
 
 def extras_of(stage: str) -> Extras:
@@ -78,7 +84,7 @@ def extras_of(stage: str) -> Extras:
     StageError
         It says something that nobody would read.
     """
-    said = json.loads(EXTRAS.read_text(encoding="utf-8")).get(stage, {})
+    said = _read(EXTRAS).get(stage, {})
     if unknown := set(said) - {*STACKS, _SNAP_START}:
         raise StageError(
             f"infra/stages.json: {stage} has no place for {', '.join(sorted(unknown))}"
@@ -98,6 +104,16 @@ def function_names(stage: str) -> tuple[str, str, str]:
     """Name a stage's functions: the API's, the stream's, the sweep's."""
     name = f"stepwell-{stage}"
     return name, f"{name}-process_stream", f"{name}-sweep_expired_sessions"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StageError(f"{path} cannot be read: {error}") from error
+    if not isinstance(read, dict):
+        raise StageError(f"{path} must be an object of JSON")
+    return read
 
 
 def _parameters(stage: str, stack: str, said: Mapping[str, Any]) -> dict[str, str]:

@@ -3,8 +3,9 @@
 The template is the only definition: this module turns its properties into the arguments
 of DynamoDB's own API, for the local server and the tests. A property that it does not
 know is an error, so that nothing of a table is left out without a word. Parameters have their
-defaults, so the tables are the plain ones, of one region and with AWS's own key. What else is in
-the template is CloudFormation's alone.
+defaults, so the tables are the plain ones, of one region and with AWS's own key. One has not:
+sessions of a developer's machine are made to be thrown away, so their table is not protected
+against it. What else is in the template is CloudFormation's alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ TEMPLATE_PATH: Final = Path(__file__).with_name("templates") / "tables.yaml"
 SESSIONS_PARAMETER: Final = "SessionsTableName"
 RECORDS_PARAMETER: Final = "RecordsTableName"
 _PARAMETERS: Final = (SESSIONS_PARAMETER, RECORDS_PARAMETER)
+_PROTECTION: Final = "SessionsDeletionProtection"
 
 _logger = logging.getLogger(__name__)
 
@@ -88,7 +90,8 @@ def table_definitions(names: Mapping[str, str] | None = None) -> list[TableDefin
     if unknown := set(names or ()) - set(default_table_names()):
         raise TemplateError(f"tables.yaml has no parameter {', '.join(sorted(unknown))}")
     template = _template()
-    scope = Scope({**_defaults(), **(names or {})}, template.get("Conditions", {}))
+    given = {**_defaults(), _PROTECTION: "false", **(names or {})}
+    scope = Scope(given, template.get("Conditions", {}))
     return [
         _definition(scope.resolve(resource["Properties"]))
         for resource in template["Resources"].values()

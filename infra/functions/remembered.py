@@ -25,6 +25,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from infra.account import Account
+from infra.functions.roles import role_names
 from infra.stages import CONFIG, StageError, configuration_of, function_names
 
 SUBSCRIPTION: Final = "process_stream-dynamodb-event-source"
@@ -108,10 +109,13 @@ def reconcile(account: Account, stage: str, stream: str | None) -> Iterator[str]
 def find_api(account: Account, stage: str) -> str | None:
     """Find a stage's API by its title, or else by what is written down; give its id.
 
+    A title is anybody's to give. One that is not written down is the stage's if it calls the
+    stage's function: that is so from the call on that makes it.
+
     Raises
     ------
     StageError
-        There are two, or it belongs to a stack of CloudFormation.
+        There are two, or it is somebody else's, or belongs to a stack of CloudFormation.
     """
     title, *_ = function_names(stage)
     client = account.client("apigateway")
@@ -119,11 +123,12 @@ def find_api(account: Account, stage: str) -> str | None:
     there = {each["id"]: each for page in pages for each in page["items"]}
     ours = {each for each, api in there.items() if api["name"] == title}
     # One that was made before titles told stages apart is known by its id alone.
-    ours |= {
+    written = {
         each["rest_api_id"]
         for each in _read(path_of(stage))["resources"]
         if each["name"] == API and each["rest_api_id"] in there
     }
+    ours |= written
     if len(ours) > 1:
         raise StageError(
             f"stage {stage} has more than one API: {', '.join(sorted(ours))}. Delete those that "
@@ -135,6 +140,13 @@ def find_api(account: Account, stage: str) -> str | None:
             raise StageError(
                 f"API {each} of stage {stage} belongs to the stack {stack}: it is deployed, and "
                 "removed, by that"
+            )
+        if each not in written and not _calls(client, each, title):
+            raise StageError(
+                f"API {each} is called {title}, but calls no function {title}, so it is not taken "
+                f"for the one of stage {stage}. Rename it: aws apigateway update-rest-api "
+                f"--rest-api-id {each} --patch-operations op=replace,path=/name,value=NAME; or, "
+                f"to have it overwritten, write its id into .chalice/deployed/{stage}.json"
             )
     return next(iter(ours), None)
 
@@ -182,8 +194,7 @@ def _named(account: Account, stage: str) -> Iterator[Resource]:
     """Find what goes by names of our own."""
     api, stream, sweep = function_names(stage)
     functions = {_HANDLER: api, _STREAM: stream, _SWEEP: sweep}
-    # Chalice's name for the API's function is the stage's, and for its role it is not.
-    roles = {_HANDLER: f"{api}-{_HANDLER}", _STREAM: stream, _SWEEP: sweep}
+    roles = dict(zip(functions, role_names(stage), strict=True))
     iam, lambdas, events = (account.client(name) for name in ("iam", "lambda", "events"))
     for name, role in roles.items():
         found = _unless_missing(iam.get_role, RoleName=role)
@@ -205,6 +216,18 @@ def _named(account: Account, stage: str) -> Iterator[Resource]:
     rule = f"{api}-{_RULE}"
     if _unless_missing(events.describe_rule, Name=rule) is not None:
         yield {"name": _RULE, "resource_type": "cloudwatch_event", "rule_name": rule}
+
+
+def _calls(client: Any, api: str, function: str) -> bool:
+    """Tell whether an API calls a function, or an alias of it."""
+    pages = client.get_paginator("get_resources").paginate(restApiId=api, embed=["methods"])
+    uris = [
+        method.get("methodIntegration", {}).get("uri") or ""
+        for page in pages
+        for resource in page["items"]
+        for method in resource.get("resourceMethods", {}).values()
+    ]
+    return any(f":function:{function}{end}" in uri for uri in uris for end in "/:")
 
 
 def _api(account: Account, stage: str, api: str) -> Resource:

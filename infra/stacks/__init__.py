@@ -5,6 +5,7 @@
 ``stack``       one stack: made, changed or removed
 ``obstacles``   what is in the way, found before anything is made
 ``outputs``     what the stacks tell, for Chalice's configuration
+``probe``       the right to call that the health probe may have lost
 ``data``        what a stage keeps when it is undeployed
 ==============  ===========================================================================
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,21 +74,49 @@ class Data:
             table = describe_table(client, name) or {}
             copies = {each["RegionName"] for each in table.get("Replicas", [])}
             if elsewhere := copies - {self.account.region}:
-                updates = json.dumps([{"Delete": {"RegionName": min(elsewhere)}}])
+                region = min(elsewhere)
+                updates = json.dumps([{"Delete": {"RegionName": region}}])
                 raise StageError(
                     f"table {name} has copies in {', '.join(sorted(elsewhere))}. Remove them, one "
-                    f"region at a time: aws dynamodb update-table --table-name {name} "
-                    f"--replica-updates '{updates}'"
+                    "region at a time: first the protection there, aws dynamodb update-table "
+                    f"--region {region} --table-name {name} --no-deletion-protection-enabled; when "
+                    "it is ACTIVE again, the copy, from here: aws dynamodb update-table "
+                    f"--table-name {name} --replica-updates '{updates}'"
                 )
 
     def unprotect(self) -> None:
         """Let the tables be deleted."""
         client = self.account.client("dynamodb")
         for name in table_names(self.stage):
-            table = describe_table(client, name) or {}
-            if table.get("DeletionProtectionEnabled"):
-                client.update_table(TableName=name, DeletionProtectionEnabled=False)
-                self._settled(client, name)
+            self._unprotect(client, name)
+
+    def clear(self, held: Collection[str]) -> Iterator[str]:
+        """Remove the tables of a stack that never came to be, which nobody has written to.
+
+        Their protection would keep the stack from going, and the records table is retained.
+
+        Parameters
+        ----------
+        held
+            Names of what the stack has made.
+
+        Raises
+        ------
+        StageError
+            Somebody has written to one.
+        """
+        client = self.account.client("dynamodb")
+        names = [name for name in table_names(self.stage) if name in held]
+        there = [name for name in names if describe_table(client, name) is not None]
+        for name in there:
+            self._settled(client, name)
+            if client.scan(TableName=name, Limit=1, ConsistentRead=True)["Items"]:
+                raise StageError(f"table {name} is of a stack that never came to be, and has items")
+        for name in there:
+            self._unprotect(client, name)
+            client.delete_table(TableName=name)
+            self._settled(client, name)
+            yield f"Table {name}: removed, it is empty"
 
     def remove(self) -> Iterator[str]:
         """Remove what the stack has left behind; tell of each, once it is gone.
@@ -104,6 +132,9 @@ class Data:
                 client.delete_table(TableName=name)
                 self._settled(client, name)
                 yield f"Table {name}: removed"
+        if self.archived() is not None:
+            self.account.client("events").delete_archive(ArchiveName=self._archive)
+            yield f"Archive {self._archive}: removed"
         queues = self.account.client("sqs")
         for url in self._queues():
             queues.delete_queue(QueueUrl=url)
@@ -115,6 +146,12 @@ class Data:
         if (parameter := self._parameter()) is not None and self._has_keys(parameter):
             self.account.client("ssm").delete_parameter(Name=parameter)
             yield f"Keys {parameter}: removed"
+
+    def _unprotect(self, client: Any, name: str) -> None:
+        table = describe_table(client, name) or {}
+        if table.get("DeletionProtectionEnabled"):
+            client.update_table(TableName=name, DeletionProtectionEnabled=False)
+            self._settled(client, name)
 
     @property
     def _archive(self) -> str:

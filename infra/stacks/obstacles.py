@@ -6,7 +6,7 @@ there, how it may have come, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -17,6 +17,12 @@ from infra.stacks.stack import Stack, Stacks
 from infra.stages import StageError, environment_of, function_names
 
 _REPLICAS: Final = "ReplicaRegions"
+_KEYS: Final = "ReplicaKeyArns"
+_TABLES: Final[Mapping[str, str]] = {
+    "SESSIONS_TABLE": "SessionsTableName",
+    "RECORDS_TABLE": "RecordsTableName",
+}
+"""Variables that name a table, and the parameters of the stack that do."""
 
 
 def check(account: Account, stage: str, stacks: Stacks) -> None:
@@ -28,14 +34,15 @@ def check(account: Account, stage: str, stacks: Stacks) -> None:
         There is one.
     """
     stack = tables_stack(stage)
-    before = stacks.parameters(stack.name)
-    if before and bool(before.get(_REPLICAS)) != bool(stack.parameters.get(_REPLICAS)):
-        raise StageError(
-            f"{_REPLICAS} of stage {stage}: CloudFormation cannot make global tables of plain "
-            "ones, nor the other way round. docs/operations.md (Replica regions) tells what can"
-        )
+    # What a creation that failed was told binds nobody.
+    before = {} if stacks.never_was(stack.name) else stacks.parameters(stack.name)
     held = stacks.resources(stack.name)
-    for obstacle in (*_log_groups(account, stage, held), *_tables(account, stage, stack, held)):
+    for obstacle in (
+        *_replicas(account, stage, stack.parameters),
+        *(_changes(stage, before, stack.parameters) if before else ()),
+        *_log_groups(account, stage, held),
+        *_tables(account, stage, stack, held),
+    ):
         raise StageError(obstacle)
 
 
@@ -47,7 +54,7 @@ def log_groups(stage: str) -> list[str]:
 def table_names(stage: str) -> list[str]:
     """Name a stage's tables."""
     environment = environment_of(stage)
-    return [environment["SESSIONS_TABLE"], environment["RECORDS_TABLE"]]
+    return [environment[name] for name in _TABLES]
 
 
 def describe_table(client: Any, name: str) -> dict[str, Any] | None:
@@ -72,6 +79,47 @@ def existing_log_groups(client: Any, stage: str) -> list[str]:
     ]
 
 
+def _replicas(account: Account, stage: str, wanted: Mapping[str, str]) -> Iterator[str]:
+    """Tell what is wrong with the regions that replicas are asked for in."""
+    regions, keys = _listed(wanted, _REPLICAS), _listed(wanted, _KEYS)
+    if account.region in regions or len(set(regions)) < len(regions):
+        yield (
+            f"{_REPLICAS} of stage {stage} must be other regions than {account.region}, each once: "
+            f"not {', '.join(regions)}"
+        )
+    if (keys or wanted.get("KmsKeyArn")) and len(keys) != len(regions):
+        yield (
+            f"{_KEYS} of stage {stage} must name a key for each of {_REPLICAS}, in their order: "
+            f"there are {len(regions)} regions, and {len(keys)} keys"
+        )
+
+
+def _changes(stage: str, before: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
+    """Tell what CloudFormation could not change in a stack that is there, or only by replacing."""
+    for variable, parameter in _TABLES.items():
+        if parameter in before and before[parameter] != wanted[parameter]:
+            yield (
+                f"{variable} of stage {stage} is {before[parameter]}, and a table cannot be "
+                f"renamed: {wanted[parameter]} would be another, and empty. Take the old name "
+                "again; a copy under a new one is for another stage"
+            )
+    regions, later = _listed(before, _REPLICAS), _listed(wanted, _REPLICAS)
+    if bool(regions) != bool(later):
+        yield (
+            f"{_REPLICAS} of stage {stage}: CloudFormation cannot make global tables of plain "
+            "ones, nor the other way round. docs/operations.md (Replica regions) tells what can"
+        )
+    elif len(changed := set(regions) ^ set(later)) > 1:
+        yield (
+            f"{_REPLICAS} of stage {stage} changes by {', '.join(sorted(changed))}: DynamoDB "
+            "adds or removes one region at a time. Deploy after each"
+        )
+
+
+def _listed(parameters: Mapping[str, str], name: str) -> list[str]:
+    return [each for each in parameters.get(name, "").split(",") if each]
+
+
 def _log_groups(account: Account, stage: str, held: set[str]) -> Iterator[str]:
     strangers = [
         name for name in existing_log_groups(account.client("logs"), stage) if name not in held
@@ -92,7 +140,7 @@ def _tables(account: Account, stage: str, stack: Stack, held: set[str]) -> Itera
     for name in table_names(stage):
         if name not in held and describe_table(client, name) is not None:
             yield (
-                f"table {name} is there and not of the stack {stack.name}: import it into the "
-                "stack, name another in .chalice/config.json, or remove it with its data: "
-                f"make undeploy STAGE={stage} DATA=delete"
+                f"table {name} is there and not of the stack {stack.name}, and is left alone: "
+                "import it into the stack, or name another in .chalice/config.json and the "
+                "policies beside it"
             )

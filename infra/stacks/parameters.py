@@ -6,6 +6,8 @@ template's default.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +21,13 @@ from infra.stages import EVENTS, TABLES, WATCH, StageError, environment_of, extr
 
 TEMPLATES: Final = Path(__file__).parents[1] / "templates"
 _DAY_SECONDS: Final = 24 * 60 * 60
+_WAF_LIMIT: Final = "WafRateLimit"
+_WAF_LEAST: Final = 10
 
 
 def tables_stack(stage: str) -> Stack:
     """Describe the stack of what outlives a version of the service."""
-    return _stack(stage, TABLES, _tables(stage))
+    return _stack(stage, TABLES, _tables(stage), protected=True)
 
 
 def events_stack(stage: str) -> Stack:
@@ -63,20 +67,47 @@ def watch_stack(stage: str, api: str) -> Stack:
 
 
 def check_extras(stage: str) -> None:
-    """Complain of wishes that no template knows, before anything is made.
+    """Complain of wishes that no template knows or allows, before anything is made.
 
     Raises
     ------
     StageError
-        stages.json has a parameter that the template has not.
+        stages.json has a parameter that the template has not, or a value that it does not take.
     """
     for kind, wishes in extras_of(stage).parameters.items():
         template: Any = yaml.safe_load(_template(kind).read_text(encoding="utf-8"))
-        if unknown := set(wishes) - set(template["Parameters"]):
+        known = template["Parameters"]
+        if unknown := set(wishes) - set(known):
             raise StageError(
                 f"infra/stages.json: {kind} of {stage} names {', '.join(sorted(unknown))}, which "
                 f"infra/templates/{kind}.yaml has no parameter for"
             )
+        for name, value in {"Stage": stage, **wishes}.items():
+            if (wanted := _wanted(name, value, known[name])) is not None:
+                raise StageError(
+                    f"infra/stages.json: {name} of {stage} {wanted.rstrip('.')}, not {value!r}"
+                )
+
+
+def _wanted(name: str, value: str, parameter: Mapping[str, Any]) -> str | None:
+    """Tell what a parameter must be, as CloudFormation would; None: it is that."""
+    allowed = [str(each) for each in parameter.get("AllowedValues", [value])]
+    if value not in allowed:
+        return f"must be one of {', '.join(allowed)}"
+    if not re.fullmatch(parameter.get("AllowedPattern", "(?s:.*)"), value):
+        pattern = f"must match {parameter['AllowedPattern']}"
+        return str(parameter.get("ConstraintDescription", pattern))
+    if parameter["Type"] != "Number":
+        return None
+    if not re.fullmatch(r"\d+(\.\d+)?", value):
+        return "must be a number"
+    least, most = parameter.get("MinValue", 0), parameter.get("MaxValue", math.inf)
+    if not least <= float(value) <= most:
+        return f"must be {least} or more" if most == math.inf else f"must be {least} to {most}"
+    # Two ranges, which a template cannot say of a number.
+    if name == _WAF_LIMIT and 0 < float(value) < _WAF_LEAST:
+        return f"must be 0, or {_WAF_LEAST} or more"
+    return None
 
 
 def _tables(stage: str) -> dict[str, str]:
@@ -87,9 +118,11 @@ def _tables(stage: str) -> dict[str, str]:
     }
 
 
-def _stack(stage: str, kind: str, parameters: Mapping[str, str]) -> Stack:
-    wishes = extras_of(stage).parameters[kind]
-    return Stack(stack_name(stage, kind), _template(kind), {"Stage": stage, **parameters, **wishes})
+def _stack(
+    stage: str, kind: str, parameters: Mapping[str, str], *, protected: bool = False
+) -> Stack:
+    told = {"Stage": stage, **parameters, **extras_of(stage).parameters[kind]}
+    return Stack(stack_name(stage, kind), _template(kind), told, protected)
 
 
 def _template(kind: str) -> Path:

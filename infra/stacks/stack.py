@@ -5,7 +5,8 @@ what is there                  what ``deploy`` does
 =============================  =============================================================
 nothing                        makes the stack
 a stack                        changes it, if there is anything to change
-one that never came to be      removes it, and makes it anew: ``ROLLBACK_COMPLETE``
+one that never came to be      removes it, and makes it anew: ``ROLLBACK_COMPLETE``, and, after
+                               what holds it was cleared away, ``ROLLBACK_FAILED``
 one that is being changed      waits, then goes by what has become of it: ``…_IN_PROGRESS``
 one that cannot be changed     tells by which command it can again: ``…_FAILED``
 =============================  =============================================================
@@ -30,7 +31,9 @@ _PAUSE_SECONDS: Final = 5.0
 _TRIES: Final = 720
 _NO_CHANGES: Final = "No updates are to be performed"
 _UNDER_WAY: Final = "_IN_PROGRESS"
-_NEVER_WAS: Final = frozenset({"ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"})
+_NEVER_WAS: Final = frozenset(
+    {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS"}
+)
 _WELL: Final = frozenset(
     {
         "CREATE_COMPLETE",
@@ -42,6 +45,8 @@ _WELL: Final = frozenset(
 )
 _DONE: Final = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 _GONE: Final = "DELETE_COMPLETE"
+_NOT_HELD: Final = frozenset({_GONE, "CREATE_FAILED"})
+_PROTECTED: Final = "EnableTerminationProtection"
 _STUCK_UPDATE: Final = "UPDATE_ROLLBACK_FAILED"
 
 
@@ -51,11 +56,18 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as it should be."""
+    """A stack as it should be.
+
+    Parameters
+    ----------
+    protected
+        Whether CloudFormation refuses to delete it until it is told that it may.
+    """
 
     name: str
     template: Path
     parameters: Mapping[str, str]
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +108,15 @@ class Stacks:
             each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])
         }
 
+    def never_was(self, name: str) -> bool:
+        """Tell whether there is a stack of that name whose first creation failed."""
+        return self.status(name) in _NEVER_WAS
+
     def resources(self, name: str) -> set[str]:
-        """Name what a stack holds; nothing where there is none."""
+        """Name what a stack holds; nothing where there is none.
+
+        What it failed to make is not its own: the name may be somebody else's.
+        """
         if self.status(name) is None:
             return set()
         pages = self.client.get_paginator("list_stack_resources").paginate(StackName=name)
@@ -105,11 +124,16 @@ class Stacks:
             each["PhysicalResourceId"]
             for page in pages
             for each in page["StackResourceSummaries"]
-            if "PhysicalResourceId" in each and each["ResourceStatus"] != _GONE
+            if "PhysicalResourceId" in each and each["ResourceStatus"] not in _NOT_HELD
         }
 
-    def deploy(self, stack: Stack) -> str:
+    def deploy(self, stack: Stack, clear: Callable[[], object] = lambda: None) -> str:
         """Make or change a stack, wait for it, and tell which of these it was.
+
+        Parameters
+        ----------
+        clear
+            Clears away what would keep a stack that never came to be from going.
 
         Raises
         ------
@@ -119,6 +143,8 @@ class Stacks:
         status = self._settled(stack.name)
         if status in _NEVER_WAS:
             self.say(f"Stack {stack.name} never came to be ({status}): removed, to be made anew")
+            clear()
+            self.unprotect(stack.name)
             self._remove(stack.name)
             status = None
         if status is None:
@@ -126,6 +152,11 @@ class Stacks:
         if status not in _WELL:
             raise StackError(f"stack {stack.name} is {status}: {_way_out(stack.name, status)}")
         return self._update(stack)
+
+    def unprotect(self, name: str) -> None:
+        """Let a stack be deleted, if it is there."""
+        if (self._find(name) or {}).get(_PROTECTED):
+            self._protect(name, protected=False)
 
     def delete(self, name: str) -> bool:
         """Remove a stack and wait for it; False: there was none.
@@ -143,11 +174,18 @@ class Stacks:
     def _create(self, stack: Stack) -> str:
         # What a failed creation has made goes with it, even what is meant to be retained: the
         # next one would find the names taken.
-        made = self.client.create_stack(**_arguments(stack), RetainExceptOnCreate=True)
+        made = self.client.create_stack(
+            **_arguments(stack),
+            RetainExceptOnCreate=True,
+            EnableTerminationProtection=stack.protected,
+        )
         self._watch(stack.name, made["StackId"], set(), _DONE)
         return CREATED
 
     def _update(self, stack: Stack) -> str:
+        # A removal that broke off has switched it off.
+        if stack.protected and (self._find(stack.name) or {}).get(_PROTECTED) is False:
+            self._protect(stack.name, protected=True)
         seen = {each["EventId"] for each in self._events(stack.name)}
         try:
             changed = self.client.update_stack(**_arguments(stack), RetainExceptOnCreate=True)
@@ -157,6 +195,11 @@ class Stacks:
             return UNCHANGED
         self._watch(stack.name, changed["StackId"], seen, _DONE)
         return UPDATED
+
+    def _protect(self, name: str, *, protected: bool) -> None:
+        self.client.update_termination_protection(
+            StackName=name, EnableTerminationProtection=protected
+        )
 
     def _remove(self, name: str) -> None:
         found = self._find(name)
@@ -244,9 +287,10 @@ def _arguments(stack: Stack) -> dict[str, Any]:
 def _way_out(name: str, status: str) -> str:
     if status == _STUCK_UPDATE:
         return f"aws cloudformation continue-update-rollback --stack-name {name}"
+    # Whoever began to delete it is to end it. What the stack retains is not deleted by this.
     return (
-        "undeploy the stage, and deploy it again; what holds it is told by "
-        f"aws cloudformation describe-stack-events --stack-name {name}"
+        f"what holds it is told by aws cloudformation describe-stack-events --stack-name {name}; "
+        f"clear that away, then aws cloudformation delete-stack --stack-name {name}, and deploy"
     )
 
 

@@ -117,20 +117,33 @@ def test_a_stage_is_removed_all_but_its_data_and_comes_back_to_it(undeployed: De
 
     # With its data, from a checkout that remembers nothing of it.
     stage.written.unlink()
-    lost = stage.undeploy("--data", "delete")
+    lost = stage.undeploy("--data", "delete-dev")
     assert (lost.returncode, lost.stderr) == (0, "")
     assert "This data is LOST:" in lost.stdout
     assert not any(made(stage).values())
     assert "SESSIONS_STREAM_ARN" not in stage.config.read_text()
 
     # Half of it done by another hand, or all of it.
-    assert stage.undeploy("--data", "delete").returncode == 0
+    assert stage.undeploy("--data", "delete-dev").returncode == 0
 
 
-@pytest.mark.parametrize("word", ["yes", "DELETE", ""])
+@pytest.mark.parametrize("word", ["yes", "delete", "delete-prod", "DELETE-DEV", ""])
 def test_data_is_removed_by_the_exact_word_only(deployed: Deployed, word: str) -> None:
     before = kept(deployed)
     done = deployed.undeploy("--data", word)
-    assert done.returncode == 2
-    assert "invalid choice" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("stepwell: DATA=delete-dev removes the data of stage dev")
+    assert len(done.stderr.splitlines()) == 1
     assert kept(deployed) == before
+
+
+@pytest.mark.parametrize("module", ["infra.deploy", "infra.undeploy"])
+def test_a_stage_of_one_region_is_neither_deployed_nor_removed_in_another(
+    deployed: Deployed, module: str
+) -> None:
+    before = made(deployed)
+    done = deployed.run(module, environ={"AWS_DEFAULT_REGION": "us-east-1"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("stepwell: stage dev is in eu-north-1, not in us-east-1: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert made(deployed) == before

@@ -53,10 +53,10 @@ def test_a_removal_that_breaks_off_goes_on(undeployed: Deployed) -> None:
     assert stage.deploy().returncode == 0
     for calls in REMOVING:
         stage.cloud.refuse(calls)
-        done = stage.undeploy("--data", "delete")
+        done = stage.undeploy("--data", "delete-dev")
         assert done.returncode == 1, (calls, done.stdout)
         assert "ServiceRefused" in one_line(done.stderr), calls
-    done = stage.undeploy("--data", "delete")
+    done = stage.undeploy("--data", "delete-dev")
     assert (done.returncode, done.stderr) == (0, "")
     assert not any(made(stage).values())
 

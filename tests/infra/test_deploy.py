@@ -6,16 +6,20 @@ Chalice's part is played by a function; tests/deploy has the whole of it.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.parsers import ResponseParserError
 from moto import mock_aws
+from moto.cloudformation.responses import CloudFormationResponse
 
+from chalicelib.settings import SettingsError
 from infra import deploy, stages, undeploy
 from infra.account import AccountError, connect
 from infra.deploy import Deployment, deploy_keys
@@ -23,12 +27,15 @@ from infra.functions import chalice as functions
 from infra.functions import remembered
 from infra.functions.chalice import Deployed
 from infra.smoke import SmokeError
-from infra.stacks import outputs
+from infra.stacks import obstacles, outputs
 from infra.stacks.data import Data
-from infra.stacks.stack import Stacks
+from infra.stacks.parameters import tables_stack
+from infra.stacks.stack import Stack, Stacks
 from infra.stages import StageError
-from infra.undeploy import Removal
-from tests.support.functions import make_function
+from infra.tables import table_definitions
+from infra.undeploy import Removal, takes_data
+from tests.support import formation
+from tests.support.functions import make_api, make_function
 
 
 @pytest.fixture
@@ -38,6 +45,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
         monkeypatch.delenv(name, raising=False)
+    for replacement in formation.REPLACEMENTS:
+        monkeypatch.setattr(
+            CloudFormationResponse, replacement.__name__, replacement, raising=False
+        )
     with mock_aws():
         yield
 
@@ -51,15 +62,19 @@ def said() -> list[str]:
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What Chalice was given, when a deployment comes to it; in a checkout of nobody's."""
     config = tmp_path / "config.json"
-    config.write_bytes(stages.CONFIG.read_bytes())
+    for file in stages.CONFIG.parent.glob("*.json"):
+        shutil.copy(file, tmp_path)
     for module in (stages, outputs, remembered):
         monkeypatch.setattr(module, "CONFIG", config)
     told: dict[str, str] = {}
 
     def chalice(stage: str, outputs: dict[str, str]) -> Deployed:
         told.update(outputs)
-        make_function(f"stepwell-{stage}")
-        api = boto3.client("apigateway").create_rest_api(name=f"stepwell-{stage}")["id"]
+        name = f"stepwell-{stage}"
+        if boto3.client("lambda").list_functions()["Functions"] == []:
+            make_function(name)
+        found = boto3.client("apigateway").get_rest_apis()["items"]
+        api = found[0]["id"] if found else make_api(name, calls=name)
         return Deployed("https://api.example.com/api/", api, ())
 
     monkeypatch.setattr(functions, "deploy", chalice)
@@ -94,6 +109,49 @@ def deployment(
 def removal(deployment: Deployment, *, with_data: bool = False) -> Removal:
     data = Data(deployment.account, "dev", lambda _: None)
     return Removal(deployment.account, "dev", deployment.stacks, data, with_data, deployment.say)
+
+
+Wish = Callable[..., None]
+
+
+@pytest.fixture
+def wish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wish:
+    """Write what stages.json says of the stage."""
+    extras = tmp_path / "stages" / "stages.json"
+    extras.parent.mkdir()
+    monkeypatch.setattr(stages, "EXTRAS", extras)
+
+    def wish(**wishes: Any) -> None:
+        extras.write_text(json.dumps({"dev": wishes}))
+
+    return wish
+
+
+@pytest.fixture
+def rename(given: dict[str, str]) -> Callable[[str, str], None]:
+    """Give something another name, in the configuration and in the policies."""
+
+    def rename(old: str, new: str) -> None:
+        for file in stages.CONFIG.parent.glob("*.json"):
+            file.write_text(file.read_text().replace(old, new))
+
+    return rename
+
+
+def role_in(region: str) -> None:
+    """Make the API's role, as for that region."""
+    client, role = boto3.client("iam"), "stepwell-dev-api_handler"
+    client.create_role(RoleName=role, AssumeRolePolicyDocument="{}")
+    table = f"arn:aws:dynamodb:{region}:123456789012:table/stepwell-dev-sessions"
+    statements = [
+        {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": [table]},
+        {"Effect": "Allow", "Action": "xray:PutTraceSegments", "Resource": "*"},
+    ]
+    client.put_role_policy(
+        RoleName=role,
+        PolicyName=role,
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Tried to parse")
@@ -173,6 +231,235 @@ class TestADeployment:
         with pytest.raises(StageError, match="ReplicaRegions of stage dev: CloudFormation cannot"):
             deployment.check()
 
+    @pytest.mark.parametrize(
+        ("before", "after", "wrong"),
+        [
+            (
+                "eu-west-1",
+                "us-east-1",
+                "changes by eu-west-1, us-east-1: DynamoDB adds or removes one region at a time",
+            ),
+            ("eu-west-1", "eu-west-1,us-east-1", ""),
+            ("eu-west-1,us-east-1", "us-east-1,eu-west-1", ""),
+            (
+                "eu-west-1",
+                "eu-west-1,eu-west-1",
+                "must be other regions than eu-north-1, each once",
+            ),
+            ("eu-west-1", "eu-north-1", "must be other regions than eu-north-1"),
+        ],
+    )
+    def test_is_refused_where_replicas_cannot_be_had_like_that(
+        self,
+        deployment: Deployment,
+        wish: Wish,
+        monkeypatch: pytest.MonkeyPatch,
+        before: str,
+        after: str,
+        wrong: str,
+    ) -> None:
+        # moto has no global tables: what the stack was given is told by a stand-in.
+        wish(tables={"ReplicaRegions": before})
+        given = dict(tables_stack("dev").parameters)
+        monkeypatch.setattr(Stacks, "parameters", lambda *_: given)
+        wish(tables={"ReplicaRegions": after})
+        if wrong:
+            with pytest.raises(StageError, match=f"ReplicaRegions of stage dev {wrong}"):
+                deployment.check()
+        else:
+            deployment.check()
+
+    @pytest.mark.parametrize(("regions", "keys"), [(2, 0), (2, 1), (1, 2)])
+    def test_is_refused_where_a_replica_has_no_key_or_a_key_no_replica(
+        self, deployment: Deployment, wish: Wish, regions: int, keys: int
+    ) -> None:
+        key = "arn:aws:kms:eu-west-1:123456789012:key/1a-2b"
+        wish(
+            tables={
+                "KmsKeyArn": key,
+                "ReplicaRegions": ",".join(["eu-west-1", "us-east-1"][:regions]),
+                "ReplicaKeyArns": ",".join([key] * keys),
+            }
+        )
+        with pytest.raises(StageError, match=f"there are {regions} regions, and {keys} keys"):
+            deployment.check()
+
+    @pytest.mark.parametrize("variable", ["SESSIONS_TABLE", "RECORDS_TABLE"])
+    def test_is_refused_where_a_table_would_be_replaced_by_one_of_another_name(
+        self, deployment: Deployment, rename: Callable[[str, str], None], variable: str
+    ) -> None:
+        deployment.run()
+        old = stages.environment_of("dev")[variable]
+        rename(old, f"{old}-2")
+        with pytest.raises(
+            StageError,
+            match=f"{variable} of stage dev is {old}, and a table cannot be renamed: {old}-2 would",
+        ):
+            deployment.check()
+
+    @pytest.mark.parametrize(
+        ("old", "kind"),
+        [
+            ("stepwell-dev-sessions", "table"),
+            ("stepwell-dev-records", "table"),
+            ("/stepwell/dev/keys", "parameter"),
+        ],
+    )
+    def test_is_refused_where_policies_name_something_else(
+        self, deployment: Deployment, given: dict[str, str], old: str, kind: str
+    ) -> None:
+        config = stages.CONFIG
+        config.write_text(config.read_text().replace(old, f"{old}-2"))
+        with pytest.raises(
+            StageError, match=rf"policy-dev.*\.json is about the {kind} {old.lstrip('/')}, and .*-2"
+        ):
+            deployment.check()
+
+    def test_is_refused_where_the_bus_of_the_policies_is_another(
+        self, deployment: Deployment
+    ) -> None:
+        config = stages.CONFIG
+        config.write_text(config.read_text().replace('"stepwell-dev",', '"other",'))
+        with pytest.raises(StageError, match=r"is about the event bus stepwell-dev, and .* other"):
+            deployment.check()
+
+    def test_is_refused_where_a_setting_is_not_of_its_kind(self, deployment: Deployment) -> None:
+        config = stages.CONFIG
+        document = json.loads(config.read_text())
+        document["stages"]["dev"]["environment_variables"]["SESSION_TTL"] = "a day"
+        config.write_text(json.dumps(document))
+        with pytest.raises(SettingsError, match="SESSION_TTL must be"):
+            deployment.check()
+        assert boto3.client("cloudformation").describe_stacks()["Stacks"] == []
+
+    def test_is_refused_where_the_stage_is_in_another_region_of_the_account(
+        self, deployment: Deployment
+    ) -> None:
+        role_in("eu-west-1")
+        with pytest.raises(
+            StageError, match="stage dev is in eu-west-1, not in eu-north-1: its role stepwell-dev-"
+        ):
+            deployment.check()
+
+    @pytest.mark.parametrize("region", ["eu-north-1", "*", ""])
+    def test_may_find_roles_of_its_own(self, deployment: Deployment, region: str) -> None:
+        role_in(region)
+        deployment.check()
+
+    def test_goes_by_the_stream_that_the_table_has_now(
+        self, deployment: Deployment, given: dict[str, str]
+    ) -> None:
+        deployment.run()
+        client = boto3.client("dynamodb")
+        (made,) = (
+            each
+            for each in table_definitions({"SessionsTableName": "stepwell-dev-sessions"})
+            if each.ttl_attribute
+        )
+        old = client.describe_table(TableName=made.name)["Table"]["LatestStreamArn"]
+        client.update_table(TableName=made.name, DeletionProtectionEnabled=False)
+        client.delete_table(TableName=made.name)
+        client.create_table(**made.create_arguments)
+        new = client.describe_table(TableName=made.name)["Table"]["LatestStreamArn"]
+        assert new != old
+        assert deployment.stacks.outputs("stepwell-dev-tables")["SessionsStreamArn"] == old
+        deployment.run()
+        assert given["SessionsStreamArn"] == new
+        assert stages.environment_of("dev")["SESSIONS_STREAM_ARN"] == new
+
+    def test_ends_where_the_table_has_no_stream(
+        self, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        table = {"LatestStreamArn": "arn:of/one/that/is/off"}
+        monkeypatch.setattr(obstacles, "describe_table", lambda *_: table)
+        with pytest.raises(
+            StageError, match=r"table stepwell-dev-sessions has no stream\. .*--stream-specific"
+        ):
+            deployment.run()
+
+    def test_protects_both_tables_and_their_stack(self, deployment: Deployment) -> None:
+        deployment.run()
+        for name in ("sessions", "records"):
+            table = boto3.client("dynamodb").describe_table(TableName=f"stepwell-dev-{name}")
+            assert table["Table"]["DeletionProtectionEnabled"]
+        stacks = boto3.client("cloudformation").describe_stacks()["Stacks"]
+        assert {each["StackName"] for each in stacks if each["EnableTerminationProtection"]} == {
+            "stepwell-dev-tables"
+        }
+
+    def test_protects_a_stack_again_whose_removal_broke_off(self, deployment: Deployment) -> None:
+        deployment.run()
+        deployment.stacks.unprotect("stepwell-dev-tables")
+        deployment.run()
+        client = boto3.client("cloudformation")
+        (stack,) = client.describe_stacks(StackName="stepwell-dev-tables")["Stacks"]
+        assert stack["EnableTerminationProtection"]
+
+    def test_gives_the_probe_its_right_back_when_the_function_was_made_anew(
+        self, deployment: Deployment, said: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given: list[tuple[str, str]] = []
+        really = Stacks.deploy
+
+        def watched(self: Stacks, stack: Stack, *rest: Any) -> str:
+            if stack.name.endswith("-watch"):
+                given.append((stack.name, stack.parameters.get("HealthProbe", "as it is")))
+            return really(self, stack, *rest)
+
+        monkeypatch.setattr(Stacks, "deploy", watched)
+        deployment.run()
+        deployment.run()
+        # It may: there is nothing to be done.
+        assert given == [("stepwell-dev-watch", "as it is")] * 2
+        boto3.client("lambda").delete_function(FunctionName="stepwell-dev")
+        boto3.client("iam").delete_role(RoleName="stepwell-dev")
+        given.clear()
+        deployment.run()
+        assert [probe for _, probe in given] == ["false", "as it is"]
+        assert any("health probe may not call" in line for line in said)
+
+    def test_has_a_stack_that_never_came_to_be_cleared_of_what_it_made(
+        self, deployment: Deployment, said: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("infra.stacks.stack._NEVER_WAS", {"CREATE_COMPLETE"})
+        deployment.stacks.deploy(tables_stack("dev"))
+        cleared: list[str] = []
+
+        def clear(data: Data, held: set[str]) -> Iterator[str]:
+            cleared.extend(name for name in obstacles.table_names("dev") if name in held)
+            # CloudFormation takes a table that is gone for deleted; moto does not.
+            data.unprotect()
+            boto3.client("dynamodb").delete_table(TableName="stepwell-dev-records")
+            yield "cleared"
+
+        monkeypatch.setattr(Data, "clear", clear)
+        deployment.run()
+        assert cleared == ["stepwell-dev-sessions", "stepwell-dev-records"]
+        assert "cleared" in said
+        assert said[-1].startswith("asked ")
+
+    def test_clears_away_empty_tables_protected_or_not(self, deployment: Deployment) -> None:
+        deployment.stacks.deploy(tables_stack("dev"))
+        data = removal(deployment).data
+        # The other is of that name, and not what the stack has made.
+        assert list(data.clear({"stepwell-dev-sessions"})) == [
+            "Table stepwell-dev-sessions: removed, it is empty"
+        ]
+        assert boto3.client("dynamodb").list_tables()["TableNames"] == ["stepwell-dev-records"]
+        assert len(list(data.clear({"stepwell-dev-sessions", "stepwell-dev-records"}))) == 1
+
+    def test_never_clears_away_what_somebody_has_written(
+        self, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("infra.stacks.stack._NEVER_WAS", {"CREATE_COMPLETE"})
+        deployment.stacks.deploy(tables_stack("dev"))
+        client = boto3.client("dynamodb")
+        item = {"pk": {"S": "R#1"}, "sk": {"S": "R"}}
+        client.put_item(TableName="stepwell-dev-records", Item=item)
+        with pytest.raises(StageError, match=r"table stepwell-dev-records is .* and has items"):
+            deployment.run()
+        assert len(client.list_tables()["TableNames"]) == 2
+
     def test_is_refused_where_snapshots_are_asked_for_and_cannot_be_had(
         self, deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -216,10 +503,12 @@ class TestARemoval:
         copies = {"Replicas": [{"RegionName": "eu-west-1"}, {"RegionName": "eu-north-1"}]}
         monkeypatch.setattr("infra.stacks.data.describe_table", lambda *_: copies)
         with pytest.raises(
-            StageError, match=r"has copies in eu-west-1\. Remove .*\"RegionName\": \"eu-west-1\""
+            StageError,
+            match=r"has copies in eu-west-1\. Remove .* --region eu-west-1 --table-name "
+            r"stepwell-dev-sessions --no-deletion-protection-enabled; .*"
+            r"\"RegionName\": \"eu-west-1\"",
         ):
-            removal(deployment, with_data=True).run()
-        assert deployment.stacks.status("stepwell-dev-watch") == "CREATE_COMPLETE"
+            removal(deployment, with_data=True).check()
 
     def test_keeps_a_bus_that_somebody_listens_to(
         self, deployment: Deployment, said: list[str]
@@ -234,6 +523,48 @@ class TestARemoval:
         events.delete_rule(**rule)
         removal(deployment).run()
         assert "Stack stepwell-dev-events: removed" in said
+
+    def test_takes_the_archive_of_a_bus_that_it_has_to_leave(
+        self, deployment: Deployment, said: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deployment.run()
+        events = boto3.client("events")
+        bus = events.describe_event_bus(Name="stepwell-dev")["Arn"]
+        events.create_archive(ArchiveName="stepwell-dev", EventSourceArn=bus)
+        events.put_rule(Name="m", EventBusName="stepwell-dev", EventPattern='{"source":["x"]}')
+        asked: list[str] = []
+
+        def watched(_: Stacks, stack: Stack) -> str:
+            asked.append(f"{stack.name}: {stack.parameters['ArchiveDays']} days")
+            return "updated"
+
+        # moto leaves what a condition does not hold for any more.
+        monkeypatch.setattr(Stacks, "deploy", watched)
+        removal(deployment, with_data=True).run()
+        assert asked == ["stepwell-dev-events: 0 days"]
+        assert "Stack stepwell-dev-events: kept, for its bus has rules: m" in said
+        assert "Archive stepwell-dev: removed" in said
+        assert events.list_archives()["Archives"] == []
+
+    def test_of_a_stage_in_another_region_is_refused(self, deployment: Deployment) -> None:
+        role_in("eu-west-1")
+        with pytest.raises(StageError, match="stage dev is in eu-west-1, not in eu-north-1"):
+            removal(deployment).check()
+
+    def test_is_refused_before_it_begins_where_the_api_is_not_known(
+        self, deployment: Deployment
+    ) -> None:
+        make_api("stepwell-dev", calls="stepwell-dev")
+        make_api("stepwell-dev", calls="stepwell-dev")
+        with pytest.raises(StageError, match="more than one API"):
+            removal(deployment).check()
+
+    @pytest.mark.parametrize("word", ["delete", "delete-prod", "DELETE-DEV", "yes", ""])
+    def test_takes_data_by_the_stages_own_word_only(self, word: str) -> None:
+        with pytest.raises(StageError, match="DATA=delete-dev removes the data of stage dev"):
+            takes_data("dev", word)
+        assert takes_data("dev", "delete-dev")
+        assert not takes_data("dev", "keep")
 
     def test_keeps_the_bus_for_what_is_archived_of_it(
         self, deployment: Deployment, said: list[str]
@@ -296,6 +627,29 @@ class TestTheAccount:
         monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
         with pytest.raises(AccountError, match="no region: set AWS_DEFAULT_REGION"):
             connect()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResponseParserError("Unable to parse response, invalid XML received:\n<html>"),
+        PermissionError(13, "Permission denied", ".chalice/deployed/dev.json"),
+    ],
+)
+@pytest.mark.parametrize("module", [deploy, undeploy])
+def test_what_the_network_or_the_disk_does_ends_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, module: Any, error: Exception
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(module, "connect", fail)
+    monkeypatch.setattr(sys, "argv", [module.__name__, "--stage", "dev"])
+    with pytest.raises(SystemExit) as ended:
+        module.main()
+    line = str(ended.value)
+    assert line.startswith("stepwell: ")
+    assert "\n" not in line
 
 
 @pytest.mark.parametrize("module", [deploy, undeploy])

@@ -15,7 +15,7 @@ from infra.account import Account, connect
 from infra.functions import remembered
 from infra.functions.remembered import API, SUBSCRIPTION, find_api, reconcile
 from infra.stages import StageError
-from tests.support.functions import make_function
+from tests.support.functions import make_api, make_function
 
 FUNCTION = "stepwell-dev-process_stream"
 
@@ -62,8 +62,8 @@ def subscribe(function: str, stream: str) -> str:
     return str(made["UUID"])
 
 
-def api(title: str = "stepwell-dev", **rest: Any) -> str:
-    return str(boto3.client("apigateway").create_rest_api(name=title, **rest)["id"])
+def api(title: str = "stepwell-dev", calls: str = "stepwell-dev", **rest: Any) -> str:
+    return make_api(title, calls=calls, **rest)
 
 
 def remember(written: Path, *resources: dict[str, str]) -> None:
@@ -159,6 +159,22 @@ class TestTheApi:
         api("stepwell-prod")
         ours = api()
         assert find_api(account, "dev") == ours
+
+    def test_it_may_call_an_alias_of_the_function(self, account: Account, written: Path) -> None:
+        ours = api(calls="stepwell-dev:live")
+        assert find_api(account, "dev") == ours
+
+    def test_one_of_that_title_that_calls_something_else_is_somebody_elses(
+        self, account: Account, written: Path
+    ) -> None:
+        theirs = api(calls="stepwell-dev-and-more")
+        with pytest.raises(
+            StageError, match=f"API {theirs} is called stepwell-dev, but calls no function stepw"
+        ):
+            find_api(account, "dev")
+        # Unless somebody says that it is ours.
+        remember(written, {"name": API, "resource_type": "rest_api", "rest_api_id": theirs})
+        assert find_api(account, "dev") == theirs
 
     def test_one_from_before_titles_told_stages_apart_is_known_by_its_id(
         self, account: Account, written: Path

@@ -112,6 +112,35 @@ class TestOnMoto:
         assert not ours.delete("it")
 
 
+class Listing:
+    """CloudFormation, which lists a stack's resources."""
+
+    def __init__(self, **resources: str) -> None:
+        self.resources = resources
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803
+        return {"Stacks": [{"StackId": ID, "StackStatus": "ROLLBACK_FAILED"}]}
+
+    def get_paginator(self, name: str) -> Any:
+        assert name == "list_stack_resources"
+        return self
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        yield {
+            "StackResourceSummaries": [
+                {"PhysicalResourceId": name, "ResourceStatus": status}
+                for name, status in self.resources.items()
+            ]
+        }
+
+
+def test_what_a_stack_did_not_make_or_has_no_more_is_not_its_own() -> None:
+    listing = Listing(
+        ours="CREATE_COMPLETE", stuck="DELETE_FAILED", gone="DELETE_COMPLETE", taken="CREATE_FAILED"
+    )
+    assert stacks(listing, []).resources("it") == {"ours", "stuck"}
+
+
 class TestWhatIsSaid:
     def test_each_resource_is_told_of_once_in_the_order_in_which_it_came(
         self, stack: Stack
@@ -157,14 +186,18 @@ class TestWhatIsSaid:
 
 
 class TestWhateverStateItIsIn:
-    @pytest.mark.parametrize("state", ["ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"])
+    @pytest.mark.parametrize(
+        "state", ["ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS", "ROLLBACK_FAILED", "CREATE_FAILED"]
+    )
     def test_one_that_never_came_to_be_is_removed_aloud_and_made_anew(
         self, stack: Stack, state: str
     ) -> None:
         formation = Formation([state], delete=["DELETE_COMPLETE"], create=["CREATE_COMPLETE"])
         said: list[str] = []
-        assert stacks(formation, said).deploy(stack) == CREATED
-        assert formation.calls == ["delete", "create"]
+        clear = lambda: formation.calls.append("clear")  # noqa: E731
+        assert stacks(formation, said).deploy(stack, clear) == CREATED
+        # What holds it goes before it does.
+        assert formation.calls == ["clear", "delete", "create"]
         assert said == [f"Stack it never came to be ({state}): removed, to be made anew"]
 
     def test_one_that_is_being_changed_is_waited_for(self, stack: Stack) -> None:
@@ -190,8 +223,7 @@ class TestWhateverStateItIsIn:
         ("state", "way_out"),
         [
             ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback --stack-name it"),
-            ("ROLLBACK_FAILED", "undeploy the stage"),
-            ("DELETE_FAILED", "undeploy the stage"),
+            ("DELETE_FAILED", "aws cloudformation delete-stack --stack-name it, and deploy"),
         ],
     )
     def test_one_that_is_stuck_is_left_with_the_command_that_helps(

@@ -65,6 +65,18 @@ def test_the_probe_calls_the_alias_where_there_is_one(extras: Path) -> None:
         ({"watch": {"ErrorPercent": 2}}, "watch of dev must be names with texts"),
         ({"watch": ["AlarmEmail"]}, "watch of dev must be names with texts"),
         ({"watch": {"AlarmMail": "x"}}, "watch of dev names AlarmMail, which"),
+        (
+            {"watch": {"AlarmEmail": "me"}},
+            "AlarmEmail of dev must be an e-mail address, or empty, ",
+        ),
+        ({"watch": {"HealthProbe": "True"}}, "HealthProbe of dev must be one of true, false, not"),
+        ({"watch": {"WafRateLimit": "9"}}, "WafRateLimit of dev must be 0, or 10 or more, not '9'"),
+        ({"watch": {"WafRateLimit": "3000000000"}}, "WafRateLimit of dev must be 0 to 2000000000"),
+        ({"watch": {"ErrorRequests": "0"}}, "ErrorRequests of dev must be 1 or more, not '0'"),
+        ({"watch": {"ErrorRequests": "few"}}, "ErrorRequests of dev must be a number, not 'few'"),
+        ({"tables": {"LogRetentionDays": "31"}}, "LogRetentionDays of dev must be one of 1, 3, 5"),
+        ({"tables": {"ReplicaRegions": "Ireland"}}, "ReplicaRegions of dev must be one or two reg"),
+        ({"events": {"ArchiveDays": "-1"}}, "ArchiveDays of dev must be a number, not '-1'"),
     ],
 )
 def test_what_nobody_would_read_is_refused(extras: Path, said: dict[str, Any], wrong: str) -> None:
@@ -97,6 +109,43 @@ def test_a_bus_that_the_stack_cannot_make_is_refused(
     monkeypatch.setattr(parameters, "environment_of", lambda _: {"EVENT_BUS": bus})
     with pytest.raises(StageError, match=f"EVENT_BUS of stage dev {wrong}"):
         parameters.events_stack("dev")
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"WafRateLimit": "10", "ErrorPercent": "0.5", "AlarmEmail": "ops@example.com"},
+        {"WafRateLimit": "0", "AlarmEmail": ""},
+    ],
+)
+def test_what_the_templates_allow_is_allowed(extras: Path, wishes: dict[str, str]) -> None:
+    say(extras, watch=wishes)
+    parameters.check_extras("dev")
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]"])
+@pytest.mark.parametrize("file", ["EXTRAS", "CONFIG"])
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str
+) -> None:
+    path = tmp_path / "broken.json"
+    path.write_text(text)
+    monkeypatch.setattr(stages, file, path)
+    with pytest.raises(StageError, match=r"broken\.json (cannot be read: |must be an object)"):
+        stages.extras_of("dev") if file == "EXTRAS" else stages.configuration_of("dev")
+
+
+@pytest.mark.parametrize("missing", ["SESSIONS_TABLE", "RECORDS_TABLE"])
+def test_a_stage_names_its_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    document = json.loads(stages.CONFIG.read_text())
+    del document["stages"]["dev"]["environment_variables"][missing]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(document))
+    monkeypatch.setattr(stages, "CONFIG", path)
+    with pytest.raises(StageError, match=f"{missing} of stage dev is not set"):
+        stages.environment_of("dev")
 
 
 def test_a_stage_that_is_not_configured_is_named() -> None:

@@ -98,6 +98,11 @@ class TestDefinitions:
         assert sessions.name == sessions.create_arguments["TableName"] == "mine"
         assert records.name == "stepwell-records"
 
+    def test_sessions_of_a_developers_machine_may_be_thrown_away(self) -> None:
+        sessions, records = table_definitions()
+        assert sessions.create_arguments["DeletionProtectionEnabled"] is False
+        assert records.create_arguments["DeletionProtectionEnabled"] is True
+
     def test_a_name_for_an_unknown_parameter_is_refused(self) -> None:
         with pytest.raises(TemplateError, match="Session"):
             table_definitions({"Session": "typo"})

@@ -23,11 +23,13 @@ from unittest.mock import patch
 from urllib.parse import parse_qs
 
 from moto.apigateway.models import APIGatewayBackend
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from werkzeug.wrappers import Request, Response
 
 from infra.local import engine
 from infra.local.engine import EmbeddedDynamoDB
+from tests.support import formation
 
 SENT: Final = "/_cloud/sent"
 REFUSE: Final = "/_cloud/refuse"
@@ -38,9 +40,9 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 def fill_gaps() -> None:
-    """Let moto's API Gateway take what Amazon's takes of Chalice.
+    """Let moto's API Gateway take what Amazon's takes of Chalice, and stacks be protected.
 
-    That is documents of Swagger 2.0, without a description, and with mocks, which call no URI.
+    The former are of Swagger 2.0, without a description, and with mocks, which call no URI.
     """
     made, put, integrate = (
         APIGatewayBackend.import_rest_api,
@@ -67,6 +69,8 @@ def fill_gaps() -> None:
 
     for replacement in (import_rest_api, put_rest_api, put_integration):
         setattr(APIGatewayBackend, replacement.__name__, replacement)
+    for each in formation.REPLACEMENTS:
+        setattr(CloudFormationResponse, each.__name__, each)
 
 
 class Watched:

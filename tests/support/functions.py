@@ -1,9 +1,10 @@
-"""A function of Lambda that does nothing, for what is attached to functions."""
+"""A function of Lambda that does nothing, for what is attached to functions, and an API."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from typing import Any
 
 import boto3
 
@@ -22,3 +23,20 @@ def make_function(name: str) -> str:
         Code={"ZipFile": code.getvalue()},
     )
     return str(made["FunctionArn"])
+
+
+def make_api(title: str, *, calls: str, **rest: Any) -> str:
+    """Make a REST API with one method, which calls a function, with the default client."""
+    client = boto3.client("apigateway")
+    api = str(client.create_rest_api(name=title, **rest)["id"])
+    (root,) = client.get_resources(restApiId=api)["items"]
+    method = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
+    client.put_method(**method, authorizationType="NONE")
+    function = f"arn:aws:lambda:eu-north-1:123456789012:function:{calls}"
+    client.put_integration(
+        **method,
+        type="AWS_PROXY",
+        integrationHttpMethod="POST",
+        uri=f"arn:aws:apigateway:eu-north-1:lambda:path/2015-03-31/functions/{function}/invocations",
+    )
+    return api
