@@ -101,9 +101,14 @@ _TRACING: Final = {
 }
 
 
+_SUFFIXES: Final = {"aws-cn": "amazonaws.com.cn", "${AWS::Partition}": "${AWS::URLSuffix}"}
+"""What a service's name ends with, where that is not ``amazonaws.com``."""
+
+
 def _use_of(key: str, place: Place) -> dict[str, Any]:
     """Let DynamoDB use the tables' key on a function's behalf, and nobody else."""
-    service = place.text(f"dynamodb.{place.region}.amazonaws.com")
+    suffix = _SUFFIXES.get(place.partition, "amazonaws.com")
+    service = place.text(f"dynamodb.{place.region}.{suffix}")
     return {
         "Sid": "TableKey",
         "Effect": "Allow",

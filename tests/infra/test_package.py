@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from infra import package
 from infra.functions import additions
 from infra.functions import chalice as functions
 from infra.functions.gateway import EXTENSION
 from infra.functions.rights import Place, exact
+from infra.stacks.parameters import events_stack, tables_stack, watch_stack
 from infra.stages import StageError, function_names
 from tests.support.project import OUTPUTS, Project
 
@@ -65,6 +67,11 @@ class TestRoutes:
         body = properties(template, "RestAPI")["DefinitionBody"]
         assert body["info"]["title"] == "stepwell-dev"
         assert body[EXTENSION]["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == "404"
+
+    def test_the_api_is_the_regions_own_without_a_network_of_amazons_before_it(
+        self, template: dict[str, Any]
+    ) -> None:
+        assert properties(template, "RestAPI")["EndpointConfiguration"] == "REGIONAL"
 
     def test_the_answers_go_to_the_origins_of_the_stage(self, changed: Project) -> None:
         origin = "https://app.example.com"
@@ -224,6 +231,38 @@ class TestCommand:
         assert "MB" in told
         for name in ("deployment.zip", "sam.json", "tables.yaml", "events.yaml", "watch.yaml"):
             assert str(tmp_path / "new" / name) in told
+
+    def test_each_stack_is_told_what_a_deployment_would_tell_it(
+        self, changed: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        changed.say("dev", tables={"LogRetentionDays": "7"}, watch={"AlarmEmail": "me@example.com"})
+        out = tmp_path / "new"
+        self.run(monkeypatch, "--stage", "dev", "--out", str(out))
+        told = {
+            stack.name.rpartition("-")[2]: {
+                f"{name}={value}" for name, value in stack.parameters.items()
+            }
+            for stack in (tables_stack("dev"), events_stack("dev"), watch_stack("dev", "a1"))
+        }
+        assert {"LogRetentionDays=7", "SessionsTableName=stepwell-dev-sessions"} <= told["tables"]
+        # Of the API nobody knows before it is made.
+        told["watch"].remove("ApiId=a1")
+        for kind, parameters in told.items():
+            written = json.loads((out / f"{kind}.params.json").read_text())
+            assert parameters <= set(written)
+            # All of them: what it is not told, the command line leaves as it was.
+            known = yaml.safe_load((out / f"{kind}.yaml").read_text())["Parameters"]
+            names = [each.partition("=")[0] for each in written]
+            assert sorted(names) == sorted(known.keys() - {"ApiId"})
+            for name, value in (each.split("=", 1) for each in set(written) - parameters):
+                assert value == str(known[name]["Default"])
+
+    def test_a_wish_that_no_template_knows_is_told_of_in_one_line(
+        self, changed: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        changed.say("dev", tables={"Pigeons": "2"})
+        with pytest.raises(SystemExit, match=r"^stepwell: infra/stages.json: .* Pigeons"):
+            self.run(monkeypatch, "--stage", "dev", "--out", str(tmp_path / "new"))
 
     def test_a_stage_that_is_not_there_is_told_of_in_one_line(
         self, project: Project, monkeypatch: pytest.MonkeyPatch

@@ -86,8 +86,9 @@ def test_a_stage_that_traces_may_write_traces_which_knows_no_resources(path: Any
 @pytest.mark.parametrize(
     ("place", "service"),
     [
-        (HERE, "dynamodb.cn-north-1.amazonaws.com"),
-        (ANYWHERE, {"Fn::Sub": "dynamodb.${AWS::Region}.amazonaws.com"}),
+        (HERE, "dynamodb.cn-north-1.amazonaws.com.cn"),
+        (Place.of_outputs(OUTPUTS), "dynamodb.eu-north-1.amazonaws.com"),
+        (ANYWHERE, {"Fn::Sub": "dynamodb.${AWS::Region}.${AWS::URLSuffix}"}),
     ],
 )
 def test_the_customers_key_is_used_through_the_tables_alone(place: Place, service: Any) -> None:

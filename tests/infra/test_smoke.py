@@ -14,12 +14,13 @@ import pytest
 
 from infra.smoke import SmokeError, SmokeTest
 from tests.functional.live import serving
-from tests.support.engines import Tables
+from tests.support.engines import Engine
 
 Answer = tuple[int, str, dict[str, Any]]
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 HEALTHY: Answer = (200, JSON, {"status": "healthy"})
+STEP = {"open": False, "schema": {"properties": {"projectName": {"type": "string"}}}}
 
 
 class Scripted:
@@ -77,7 +78,8 @@ def right() -> dict[str, list[Answer]]:
     """Answers that are all right, for a session of one's own."""
     return {
         "GET /sessions/health": [HEALTHY],
-        "POST /sessions": [(201, JSON, {"sessionId": "s"})],
+        "POST /sessions": [(201, JSON, {"sessionId": "s", "flow": "project"})],
+        "GET /flows/project": [(200, JSON, {"document": "projectData", "steps": [STEP]})],
         "PATCH /sessions/s": [(200, JSON, {}), (412, PROBLEM, {})],
         "GET /sessions/s": [
             (200, JSON, {"projectData": {"projectName": "Smoke test"}}),
@@ -87,14 +89,20 @@ def right() -> dict[str, list[Answer]]:
     }
 
 
-def test_the_real_application_passes_and_nothing_is_left_of_it(moto_tables: Tables) -> None:
+@pytest.mark.parametrize("flow", ["project", "onboarding", "schedule"])
+def test_the_real_application_passes_and_nothing_is_left_of_it(
+    moto_engine: Engine, flow: str
+) -> None:
     said: list[str] = []
-    with serving(moto_tables) as api:
-        # As API Gateway tells addresses, with a slash at the end.
-        smoke(f"{api.server}/api/", said)
+    with moto_engine.tables() as tables:
+        with serving(tables, default_flow=flow) as api:
+            # As API Gateway tells addresses, with a slash at the end.
+            smoke(f"{api.server}/api/", said)
+        kept = tables.engine.client.scan(TableName=tables.settings.sessions_table)["Items"]
     assert [re.sub(r" +", " ", line) for line in said] == [
         " health 200 0 ms",
         " create 201 0 ms",
+        " flow 200 0 ms",
         " save 200 0 ms",
         " read 200 0 ms",
         " save on a stale version 412 0 ms",
@@ -102,11 +110,9 @@ def test_the_real_application_passes_and_nothing_is_left_of_it(moto_tables: Tabl
         " delete 204 0 ms",
         " read what is deleted 404 0 ms",
     ]
-    client = moto_tables.engine.client
-    kept = client.scan(TableName=moto_tables.settings.sessions_table)["Items"]
     # Of the session there is the mark that it was deleted, and nothing that was typed.
     (session,) = (item for item in kept if item["sk"] == {"S": "S"})
-    assert session["st"] == {"S": "d"}
+    assert (session["st"], session["w"]) == ({"S": "d"}, {"S": f"{flow}@1"})
     assert "Smoke test" not in str(kept)
 
 
@@ -144,6 +150,7 @@ def test_nobody_at_that_address_is_told_in_one_line() -> None:
         ("POST /sessions", [(500, PROBLEM, {})], "create: 500, not 201"),
         ("POST /sessions", [(201, JSON, {})], "create: the answer has no sessionId"),
         ("PATCH /sessions/s", [(403, PROBLEM, {"title": "No"})], r"save: 403, not 200 \(No\)"),
+        ("GET /flows/project", [(500, PROBLEM, {})], "flow: 500, not 200"),
         ("GET /sessions/s", [(200, JSON, {"projectData": {}})], "read: it is not what was saved"),
         (
             "PATCH /sessions/s",

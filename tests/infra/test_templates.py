@@ -401,6 +401,20 @@ class TestTables:
             recovery = table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
             assert recovery is (backups if logical == "SessionsTable" else True)
 
+    @pytest.mark.parametrize("wish", [None, "true", "false"])
+    def test_records_are_protected_always_and_sessions_unless_somebody_says_otherwise(
+        self, wish: str | None
+    ) -> None:
+        defaults = {
+            name: parameter.get("Default", "dev")
+            for name, parameter in TABLES["Parameters"].items()
+        }
+        wishes = {} if wish is None else {"SessionsDeletionProtection": wish}
+        scope = Scope({**defaults, **wishes}, TABLES["Conditions"])
+        for logical, protected in (("SessionsTable", wish != "false"), ("RecordsTable", True)):
+            table = scope.resolve(TABLES["Resources"][logical]["Properties"])
+            assert table["DeletionProtectionEnabled"] is protected
+
 
 @pytest.mark.filterwarnings("ignore:Tried to parse .* not supported by moto")
 class TestStacks:
@@ -617,6 +631,43 @@ class TestMetrics:
                     assert used <= set(ids)
 
 
+class TestUnreadStream:
+    """Writes to an index stand for records that the stream function should be called with."""
+
+    ALARM = WATCH["Resources"]["StreamUnreadAlarm"]["Properties"]
+
+    def test_is_told_by_the_index_and_the_function(self) -> None:
+        stats = {each["Id"]: each["MetricStat"] for each in self.ALARM["Metrics"][1:]}
+        names = {name: (each["Metric"]["MetricName"], each["Stat"]) for name, each in stats.items()}
+        assert names == {
+            "written": ("ConsumedWriteCapacityUnits", "Sum"),
+            "calls": ("Invocations", "Sum"),
+        }
+        index = stats["written"]["Metric"]["Dimensions"][1]
+        assert index == {"Name": "GlobalSecondaryIndexName", "Value": "expiry"}
+        # Both are silent where nothing happens, and silence is none.
+        expression = self.ALARM["Metrics"][0]["Expression"]
+        assert re.findall(r"FILL\((\w+), 0\)", expression) == ["written", "calls"]
+        periods = {each["Period"] for each in stats.values()}
+        assert periods == {15 * 60 / self.ALARM["EvaluationPeriods"]}
+
+    def test_only_what_the_function_is_called_with_is_in_the_index(
+        self, moto_engine: Engine
+    ) -> None:
+        with moto_engine.tables() as tables:
+            emitted(tables)
+            client, table = tables.engine.client, tables.settings.sessions_table
+            indexed = client.scan(TableName=table, IndexName="expiry")["Items"]
+            kept = client.scan(TableName=table)["Items"]
+        assert {item["sk"]["S"] for item in indexed} == {"S"}
+        # Others there are, which the function never sees.
+        assert len({item["sk"]["S"] for item in kept}) > 1
+        said = json.loads((FOLDER / "functions.json").read_text())
+        (source,) = said["Resources"]["ProcessStream"]["Properties"]["Events"].values()
+        first, *_ = source["Properties"]["FilterCriteria"]["Filters"]
+        assert json.loads(first["Pattern"]) == {"dynamodb": {"Keys": {"sk": {"S": ["S"]}}}}
+
+
 class TestAlarms:
     @pytest.fixture(params=resources(WATCH, "AWS::CloudWatch::Alarm"))
     def alarm(self, request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -648,6 +699,15 @@ class TestAlarms:
                 limit = 7 * DAY if period >= 3600 else DAY
                 assert period * alarm["EvaluationPeriods"] <= limit
                 assert period % 60 == 0
+
+    def test_never_stands_still_for_want_of_requests(self, alarm: dict[str, Any]) -> None:
+        """A share or a percentile is judged together with how many there were, and always."""
+        assert "EvaluateLowSampleCountPercentile" not in alarm
+        assert "ExtendedStatistic" not in alarm
+        for each in alarm.get("Metrics", []):
+            if each.get("MetricStat", {}).get("Stat", "").startswith("p"):
+                (shown,) = [one["Expression"] for one in alarm["Metrics"] if "Expression" in one]
+                assert plain(shown) == f"IF(requests >= 20, {each['Id']}, 0)"
 
     def test_of_the_sweeps_interval_is_there_only_where_it_has_one(self) -> None:
         by_interval = {

@@ -164,6 +164,13 @@ def copy_checkout(target: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=REPOSITORY,
+        env={
+            **os.environ,
+            # In a container the checkout is often somebody else's, from whom git takes nothing.
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": str(REPOSITORY),
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -17,7 +17,7 @@ from chalicelib.sessions.ids import new_id, session_key
 from chalicelib.settings import Settings
 from chalicelib.store import keys
 from chalicelib.store.calls import stop_trace, trace
-from tests.bench.simulate import hot_keys, limits, model
+from tests.bench.simulate import hot_keys, limits, model, page
 from tests.bench.simulate.__main__ import differences
 from tests.bench.simulate.addresses import MeteredCounters, counter_units, one_minute
 from tests.bench.simulate.figures import figures
@@ -351,6 +351,17 @@ def test_metrics_of_the_service_are_those_that_the_code_adds() -> None:
     code = "".join(path.read_text() for path in (ROOT / "chalicelib").rglob("*.py"))
     plain = set(re.findall(r'metrics\.add\(\s*"(\w+)"(?!, \w+, flow=)', code))
     assert plain == set(model.PLAIN_METRICS)
+
+
+def test_what_the_watch_always_makes_is_on_the_bill_of_each_month() -> None:
+    template = (ROOT / "infra" / "templates" / "watch.yaml").read_text()
+    made = re.findall(r"^    Type: AWS::CloudWatch::(\w+)$", template, re.MULTILINE)
+    alarms, looked_at = model.watched()
+    assert (alarms, made.count("Dashboard")) == (made.count("Alarm"), 1)
+    assert looked_at > alarms
+    rows = page.standing().splitlines()
+    assert any(row.startswith(f"| {alarms} alarms | {looked_at} | metrics of") for row in rows)
+    assert any(row.startswith("| the dashboard | 1 | dashboards") for row in rows)
 
 
 def test_the_deployment_is_read_where_it_stands() -> None:

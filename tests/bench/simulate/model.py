@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
+
+import yaml
 
 from chalicelib.ops.counts import ENDS, Kind
 from chalicelib.ops.measures import _NAMES
@@ -12,7 +15,7 @@ from chalicelib.security.keys import REFRESH
 from tests.bench.simulate import hot_keys
 from tests.bench.simulate.figures import figures
 from tests.bench.simulate.measured import Spent, measured
-from tests.bench.simulate.subscription import function, subscription
+from tests.bench.simulate.subscription import ROOT, function, subscription
 from tests.bench.simulate.sweeping import Machine, cpu_ms
 
 RATES = (10, 1_000, 100_000)
@@ -110,6 +113,24 @@ def metrics() -> int:
     steps = sum(len(flows.named(name).steps) for name in flows)
     active = 1
     return len(PLAIN_METRICS) + len(list(flows)) * (len(of_flow) + active) + steps * len(of_step)
+
+
+def watched() -> tuple[int, int]:
+    """Count what the stack of the watch makes: alarms, and metrics that these look at.
+
+    An alarm on an expression is paid for by each metric in it.
+    """
+    template: Any = yaml.safe_load((ROOT / "infra" / "templates" / "watch.yaml").read_text())
+    alarms = [
+        each["Properties"]
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    looked_at = [
+        sum("MetricStat" in one for one in alarm["Metrics"]) if "Metrics" in alarm else 1
+        for alarm in alarms
+    ]
+    return len(alarms), sum(looked_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def bill() -> str:
 def standing() -> str:
     """Draw what is paid for by the month, whatever the traffic."""
     prices, gb = figures().prices, model.record_gb()
+    alarms, looked_at = model.watched()
     rows = [
         (
             "records, of each million wizards for as long as they are kept",
@@ -75,6 +76,8 @@ def standing() -> str:
         ),
         ("their backup", number(gb), "backup_storage", gb),
         ("metrics, at most", str(model.metrics()), "metric", model.metrics()),
+        (f"{alarms} alarms", str(looked_at), "alarm", looked_at),
+        ("the dashboard", "1", "dashboard", 1),
         ("a key of your own, if you want one", "1", "kms_key", 1),
         ("WAF, if you want it, and 0.60 dollars for each million requests", "1", "waf", 1),
     ]
