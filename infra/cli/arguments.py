@@ -130,7 +130,9 @@ def _add_list(commands: _Commands) -> None:
 
 def _add_show(commands: _Commands) -> None:
     show = _command(commands, "show", "show", "one of them, and which fields were saved when")
-    show.add_argument("session", metavar="SESSION", help="its id, or the digest of it")
+    show.add_argument(
+        "session", metavar="SESSION", help="the digest of its id, or - to be asked for the id"
+    )
     show.add_argument("--edits", type=_positive, default=10, metavar="N", help="10")
 
 

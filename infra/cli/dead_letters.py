@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 from argparse import Namespace
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import ClientError
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +24,7 @@ from infra.cli.failures import Refused
 from infra.cli.letters import MOST, Letter, Letters
 from infra.cli.output import Output
 from infra.cli.records import Lost, Over, Records
+from infra.stages import StageError, environment_of
 
 _SHORT = 12
 """Characters of a digest that people are shown."""
@@ -51,7 +52,7 @@ def listed(parts: Parts, arguments: Namespace, output: Output) -> int:
     """List the letters, the oldest first; all stay."""
     letters = Letters(parts, arguments.stage)
     held = letters.take()
-    letters.give_back(held)
+    _give_back(letters, held, output)
     output.tell([_view(letter) for letter in held], _drawn(held, parts.clock()))
     _tell_of_more(held, output)
     return 0
@@ -62,39 +63,96 @@ def resend(parts: Parts, arguments: Namespace, output: Output) -> int:
     if parts.settings.event_bus is None:
         raise Refused("EVENT_BUS is not set: what waits for delivery would be dropped unsent")
     letters = Letters(parts, arguments.stage)
-    consumer = _Consumer(parts)
-    records = Records(parts)
+    _refuse_another_stage(letters, parts)
+    desk = _Desk(letters, Records(parts), _Consumer(parts), drop_lost=arguments.drop_lost)
     held = letters.take()
     staying = list(held)
     outcomes: list[Outcome] = []
     try:
         with output.progress("Letters") as progress:
             for letter in held:
-                outcome = _processed(letter, records, consumer)
-                if outcome.became == "lost" and arguments.drop_lost:
-                    outcome = Outcome(letter, "dropped", outcome.why)
-                if outcome.became in _DEALT_WITH:
-                    letters.remove(letter)
+                outcomes.append(desk.deal_with(letter))
+                if outcomes[-1].became in _DEALT_WITH:
                     staying.remove(letter)
-                outcomes.append(outcome)
                 progress(len(outcomes), len(held))
     finally:
-        letters.give_back(staying)
+        _give_back(letters, staying, output)
     output.tell([_told(one) for one in outcomes], _sums(outcomes), *_reasons(outcomes))
     _tell_of_more(held, output)
     return 1 if staying else 0
 
 
-def _processed(letter: Letter, records: Records, consumer: _Consumer) -> Outcome:
-    if letter.content is None:
-        return Outcome(letter, "kept", "no letter of Stepwell's or Lambda's")
+def _refuse_another_stage(letters: Letters, parts: Parts) -> None:
+    """Refuse letters that this table knows nothing of: all their events would look delivered.
+
+    A queue whose name tells no stage, the local server's for example, is taken for the table's.
+    """
+    table = parts.settings.sessions_table
+    if letters.stage is not None and table != _table_of(letters.stage):
+        raise Refused(f"the letters are of another stage, {letters.stage}, than the table {table}")
+
+
+def _table_of(stage: str) -> str:
     try:
-        refusal = consumer.process(records.of(letter))
-    except Over as over:
-        return Outcome(letter, "over", str(over))
-    except Lost as lost:
-        return Outcome(letter, "lost", str(lost))
-    return Outcome(letter, "kept", refusal) if refusal else Outcome(letter, "resent")
+        return environment_of(stage)["SESSIONS_TABLE"]
+    except StageError:
+        # A stage of somebody else's checkout; so are ours named.
+        return f"stepwell-{stage}-sessions"
+
+
+def _give_back(letters: Letters, held: list[Letter], output: Output) -> None:
+    hidden = letters.give_back(held)
+    if hidden:
+        output.aside(hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Where letters are dealt with, each by itself: what is wrong with one stops no other."""
+
+    letters: Letters
+    records: Records
+    consumer: _Consumer
+    drop_lost: bool
+
+    def deal_with(self, letter: Letter) -> Outcome:
+        """Process what a letter is about; remove it if nothing is left to do."""
+        try:
+            outcome = self._processed(letter)
+            if outcome.became == "lost" and self.drop_lost:
+                outcome = Outcome(letter, "dropped", outcome.why)
+            if outcome.became in _DEALT_WITH:
+                self.letters.remove(letter)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the letter stays)
+            return Outcome(letter, "kept", _kind(error))
+        return outcome
+
+    def _processed(self, letter: Letter) -> Outcome:
+        if letter.content is None:
+            return Outcome(letter, "kept", "no letter of Stepwell's or Lambda's")
+        try:
+            found = self.records.of(letter)
+        except Over as over:
+            return Outcome(letter, "over", str(over))
+        except Lost as lost:
+            return Outcome(letter, "lost", str(lost))
+        refusal = self.consumer.process(found.records)
+        if refusal:
+            return Outcome(letter, "kept", refusal)
+        if found.unread:
+            return Outcome(letter, "kept", "read in part: run it again")
+        if found.lost:
+            return Outcome(letter, "lost", "some of its records; those that are left are processed")
+        return Outcome(letter, "resent")
+
+
+def _kind(error: Exception) -> str:
+    """Tell an error's kind, never its text, which may quote what was typed; ours quotes nothing."""
+    if isinstance(error, Refused):
+        return str(error)
+    return (
+        error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    )
 
 
 class _Consumer:
@@ -110,10 +168,11 @@ class _Consumer:
         """Take note of a letter that the function would have written."""
         self._refused.append(letter)
 
-    def process(self, batch: Iterable[dict[str, Any]]) -> str:
+    def process(self, batch: list[dict[str, Any]]) -> str:
         """Process records; give why some could not be, or nothing."""
         self._refused.clear()
-        answer = self._background.process_stream({"Records": list(batch)})
+        self._notes.why = ""
+        answer = self._background.process_stream({"Records": batch})
         if self._refused:
             return f"refused again: {self._refused[0]['reason']}"
         if answer["batchItemFailures"]:
@@ -181,13 +240,13 @@ def _sums(outcomes: list[Outcome]) -> Text:
     return Text(", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count))
 
 
-def _reasons(outcomes: list[Outcome]) -> list[Text]:
+def _reasons(outcomes: list[Outcome]) -> list[str]:
     """Say once each why letters stay, or what became of them."""
     found: dict[tuple[str, str], int] = {}
     for one in outcomes:
         if one.why:
             found[one.became, one.why] = found.get((one.became, one.why), 0) + 1
-    return [Text(f"  {count:,} {became}: {why}") for (became, why), count in found.items()]
+    return [f"  {count:,} {became}: {why}" for (became, why), count in found.items()]
 
 
 def _tell_of_more(held: list[Letter], output: Output) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.bootstrap import Parts
 from chalicelib.store.batches import in_batches
+from infra.cli import spans
 from infra.cli.aws import client_of
 from infra.cli.failures import Refused
 
@@ -27,7 +28,17 @@ _TOGETHER = 10
 _LONG_POLL_SECONDS = 1
 """A look that waits asks all of SQS's servers; one that does not may miss what is there."""
 
+_TRIES = 2
+"""To give a letter back, where SQS takes some of a batch and not the others."""
+
 _NO_QUEUE = "NonExistentQueue"
+_NOT_HELD = "MessageNotInflight"
+"""SQS says so of a letter whose hold is over: it is there for everybody already."""
+
+_BATCH = "DDBStreamBatchInfo"
+_CONTEXT = "requestContext"
+_PLACE = re.compile("[0-9]{1,40}")
+_QUEUE = re.compile("stepwell-(.+)-dead-letters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +60,7 @@ class Letter:
     @property
     def batch(self) -> Mapping[str, Any] | None:
         """The place of what Lambda gave up; None: the letter is the stream function's own."""
-        return (self.content or {}).get("DDBStreamBatchInfo")
+        return (self.content or {}).get(_BATCH)
 
     @property
     def reason(self) -> str:
@@ -58,7 +69,7 @@ class Letter:
             return "unknown"
         if self.batch is None:
             return str(self.content["reason"])
-        return str(self.content.get("requestContext", {}).get("condition", "unknown"))
+        return str(self.content.get(_CONTEXT, {}).get("condition", "unknown"))
 
 
 class Letters:
@@ -79,9 +90,23 @@ class Letters:
         self._client = client_of("sqs")
         self._url = parts.settings.dead_letter_queue or self._find(stage)
 
+    @property
+    def stage(self) -> str | None:
+        """The stage that the queue's name tells; None: it tells none."""
+        named = _QUEUE.fullmatch(self._url.rpartition("/")[2])
+        return named and named[1]
+
     def take(self) -> list[Letter]:
         """Take letters out, and hold them."""
         held: list[Letter] = []
+        try:
+            self._take(held)
+        except BaseException:
+            self.give_back(held)
+            raise
+        return sorted(held, key=lambda letter: letter.sent)
+
+    def _take(self, held: list[Letter]) -> None:
         while len(held) < MOST:
             answer = self._call(
                 "receive_message",
@@ -93,13 +118,43 @@ class Letters:
             if not answer.get("Messages"):
                 break
             held += map(_letter, answer["Messages"])
-        return sorted(held, key=lambda letter: letter.sent)
 
-    def give_back(self, letters: Sequence[Letter]) -> None:
-        """Let letters go: they are there for everybody, at once."""
-        for entries in _entries(letters):
-            shown = [{**entry, "VisibilityTimeout": 0} for entry in entries]
-            self._call("change_message_visibility_batch", Entries=shown)
+    def give_back(self, letters: Sequence[Letter]) -> str:
+        """Let letters go: they are there for everybody, at once.
+
+        Returns
+        -------
+        What a person is to be told where some could not be let go, or nothing. It is no error:
+        they are there again when the hold is over.
+        """
+        hidden = 0
+        reasons: set[str] = set()
+        for some in in_batches(letters, _TOGETHER):
+            left, whys = list(some), set[str]()
+            for _ in range(_TRIES):
+                if left:
+                    left, whys = self._let_go(left)
+            hidden += len(left)
+            reasons |= whys
+        if not hidden:
+            return ""
+        return (
+            f"SQS did not take back {hidden} of the letters, which stay hidden for "
+            f"{spans.show(_HOLD_SECONDS * 1000)}: {', '.join(sorted(reasons))}"
+        )
+
+    def _let_go(self, letters: list[Letter]) -> tuple[list[Letter], set[str]]:
+        """Let letters go; give those that SQS did not take, and why."""
+        entries = [
+            {"Id": str(number), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
+            for number, letter in enumerate(letters)
+        ]
+        try:
+            answer = self._call("change_message_visibility_batch", Entries=entries)
+        except (Refused, BotoCoreError) as error:
+            return letters, {str(error)}
+        failed = [each for each in answer.get("Failed", ()) if _NOT_HELD not in each["Code"]]
+        return [letters[int(each["Id"])] for each in failed], {each["Code"] for each in failed}
 
     def remove(self, letter: Letter) -> None:
         """Remove a letter for good."""
@@ -133,32 +188,33 @@ def _letter(message: Mapping[str, Any]) -> Letter:
 def _content(body: str) -> Mapping[str, Any] | None:
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) and _is_letter(told) else None
 
 
 def _is_letter(told: Mapping[str, Any]) -> bool:
-    batch = told.get("DDBStreamBatchInfo")
+    """Check all that is read of a letter later on: anybody may have written it."""
+    batch = told.get(_BATCH)
     if batch is None:
-        return {"session", "reason"} <= told.keys() and _are_places(told, "sequenceNumber")
+        # Of events alone it is told which.
+        named = [name for name in ("event", "eventId") if told.get(name) is not None]
+        return _are_texts(told, "session", "reason", *named) and _are_places(told, "sequenceNumber")
     return (
         isinstance(batch, dict)
-        and {"streamArn", "shardId"} <= batch.keys()
+        and isinstance(told.get(_CONTEXT, {}), dict)
+        and isinstance(batch.get("batchSize"), int | None)
+        and _are_texts(batch, "streamArn", "shardId")
         and _are_places(batch, "startSequenceNumber", "endSequenceNumber")
     )
 
 
+def _are_texts(told: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(told.get(name), str) for name in names)
+
+
 def _are_places(told: Mapping[str, Any], *names: str) -> bool:
-    return all(re.fullmatch("[0-9]{1,40}", str(told.get(name))) for name in names)
-
-
-def _entries(letters: Sequence[Letter]) -> Iterator[list[dict[str, Any]]]:
-    for some in in_batches(letters, _TOGETHER):
-        yield [
-            {"Id": str(number), "ReceiptHandle": letter.receipt}
-            for number, letter in enumerate(some)
-        ]
+    return _are_texts(told, *names) and all(_PLACE.fullmatch(told[name]) for name in names)
 
 
 def _refused(error: ClientError, queue: str) -> Refused:

@@ -16,7 +16,7 @@ from chalicelib.settings import SettingsError
 from infra.cli import analytics, dead_letters, health, session, sessions, sweep
 from infra.cli.arguments import UsageError, parse
 from infra.cli.failures import Refused, explain
-from infra.cli.output import Output
+from infra.cli.output import Output, say
 from infra.cli.service import connected
 from infra.stages import StageError
 
@@ -64,5 +64,5 @@ def _run(parts: Parts, arguments: Namespace, output: Output) -> int:
 
 
 def _refuse(why: str, code: int = FAILED) -> int:
-    print(f"stepwell: {' '.join(why.split())}", file=sys.stderr)
+    say(why)
     return code

@@ -1,15 +1,20 @@
 """``stepwell sessions show``: one session, as far as an operator may see it.
 
 Of what was typed it tells the fields' names, and when: whether a save arrived is what people ask.
+A session's id is the permission to read and change it, so it can be handed in where neither the
+shell's history nor a list of processes has it.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from getpass import getpass
 from typing import Any, Final
 
+from rich.styled import Styled
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +30,10 @@ from infra.cli import spans
 from infra.cli.arguments import UsageError
 from infra.cli.output import Output
 
+_ASK: Final = "-"
+_LONGEST: Final = 1000
+"""Characters that are read of what should be an id."""
+
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _STATUSES: Final = {letter: status for status, letter in STATUS.items()}
 _SHOWN: Final = ("sk", "w", "st", "v", "n", "t", "u", "e", "x", "o", "kind", "at")
@@ -33,7 +42,7 @@ _SHOWN: Final = ("sk", "w", "st", "v", "n", "t", "u", "e", "x", "o", "kind", "at
 
 def show(parts: Parts, arguments: Namespace, output: Output) -> int:
     """Show a session; 1: there is none."""
-    key, now = _key(arguments.session), parts.clock()
+    key, now = _key(_typed(arguments.session)), parts.clock()
     items = _items(parts, key)
     session = next((item for item in items if item["sk"]["S"] == keys.session("")["sk"]["S"]), None)
     if session is None:
@@ -52,6 +61,20 @@ def show(parts: Parts, arguments: Namespace, output: Output) -> int:
     }
     output.tell(view, _facts(view, session, now), _history(edits, now))
     return 0
+
+
+def _typed(session: str) -> str:
+    """Give what was typed; for a ``-``, into standard input."""
+    if session != _ASK:
+        return session
+    if sys.stdin is None:
+        return ""
+    try:
+        if sys.stdin.isatty():
+            return getpass("The session's id: ", sys.stderr).strip()
+        return sys.stdin.readline(_LONGEST).strip()
+    except (EOFError, UnicodeDecodeError):
+        return ""
 
 
 def _key(typed: str) -> str:
@@ -144,7 +167,7 @@ def _facts(view: Mapping[str, Any], item: Mapping[str, Any], now: int) -> Table:
     table.add_row("expires", f"{when}, {view['expiresAt']}; at the latest {view['deadline']}")
     if view["waiting"]:
         events = ", ".join(f"{each['event']} since {each['at']}" for each in view["waiting"])
-        table.add_row("waiting", Text(events, "yellow"))
+        table.add_row("waiting", Styled(events, "yellow"))
     return table
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import uuid
@@ -26,12 +27,14 @@ import boto3
 import pytest
 import yaml
 from aws_lambda_powertools import Logger
+from awscli.customizations.cloudformation.deploy import DeployCommand  # type: ignore[import-untyped]
 from botocore import xform_name
 
 from chalicelib.bootstrap import Parts, build
 from chalicelib.errors import StoreUnavailable
 from chalicelib.observability import Log
 from chalicelib.settings import Settings
+from infra.stacks.parameters import tables_stack
 from infra.stages import function_names
 from tests.support.api import Api
 from tests.support.clock import Clock
@@ -68,8 +71,14 @@ NOT_IN_MOTO = {
     "aws lambda get-account-settings": "moto has no such call",
     "aws cloudwatch set-alarm-state": "moto makes no alarms of a stack",
     "aws service-quotas get-service-quota": "moto knows the quotas of a virtual network alone",
+    'update "stepwell-$STAGE" ': "moto knows nothing of SAM",
+    'update "stepwell-$STAGE-events" ': "moto's change sets make what a condition forbids",
 }
 """Commands that only the model has seen, by how they begin."""
+
+
+PIPELINE = "make package"
+"""How the commands begin that deploy a stage without `make deploy`, in place of that."""
 
 
 class Command(NamedTuple):
@@ -93,6 +102,13 @@ def commands() -> Iterator[Command]:
             yield Command(number, heading, text.rstrip())
             text = ""
         assert not text
+
+
+def by_pipeline() -> list[Command]:
+    """Give the commands of a pipeline, which need a cloud without the stage."""
+    found = [each for each in commands() if each.section == "First deployment"]
+    (start,) = (index for index, each in enumerate(found) if each.text.startswith(PIPELINE))
+    return found[start:]
 
 
 def anchor(heading: str) -> str:
@@ -145,6 +161,8 @@ def make_tools(root: Path) -> None:
         "aws": f"""[ "$1" = sqs ] && set -- --endpoint-url "$AWS_ENDPOINT_URL" "$@"
 exec "{tools}/aws" "$@\"""",
         "python": f'exec "{sys.executable}" "$@"',
+        # moto has no gateway that calls a function: the smoke test asks a server on this machine.
+        "make": f'exec "{shutil.which("make")}" "$@" URL="$SMOKE_URL"',
         "stepwell": f'PYTHONPATH="{root}" exec "{sys.executable}" -P -m infra.cli "$@"',
     }
     for name, line in scripts.items():
@@ -171,17 +189,20 @@ def commit(root: Path, environ: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def environ(own: Deployed) -> dict[str, str]:
+    return environ_of(own)
+
+
+def environ_of(stage: Deployed) -> dict[str, str]:
     identity = {
         f"GIT_{who}_{what}": "tests@example.com"
         for who in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    # moto has no gateway that calls a function: `make deploy` asks a server on this machine.
     return {
-        **own.environ,
+        **stage.environ,
         **identity,
         "GIT_CONFIG_GLOBAL": os.devnull,
-        "URL": own.url,
+        "SMOKE_URL": stage.url,
         "PYTHONWARNINGS": "default",
     }
 
@@ -264,7 +285,10 @@ def test_every_command_works_from_the_top_to_the_bottom(
     terminal: Terminal, used: dict[str, str], own: Deployed
 ) -> None:
     wrong = []
+    elsewhere = by_pipeline()
     for command in commands():
+        if command in elsewhere:
+            continue
         text = command.text
         for ours, theirs in used.items():
             text = text.replace(ours, theirs)
@@ -287,6 +311,79 @@ def test_every_command_works_from_the_top_to_the_bottom(
         ):
             wrong.append(f"docs/operations.md:{command.line}: {text}\n{code}: {written}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_pipeline_deploys_what_was_packaged(undeployed: Deployed) -> None:
+    make_tools(undeployed.root)
+    made_otherwise(undeployed)
+    cloud = undeployed.cloud
+    with closing(Terminal(undeployed, environ_of(undeployed))) as terminal:
+        terminal.run('export PATH="$PWD/.venv/bin:$PATH" STAGE=dev')
+        for command in by_pipeline():
+            text = command.text
+            if not any(text.startswith(each) for each in NOT_IN_MOTO):
+                code, written = terminal.run(text)
+                assert code == 0, f"docs/operations.md:{command.line}: {text}\n{written}"
+                continue
+            takes_only_known_options(text)
+            if "packaged.json" not in text:
+                continue
+            _, written = terminal.run('outputs "stepwell-$STAGE-tables"')
+            packaged = json.loads((undeployed.root / "dist" / "packaged.json").read_text())
+            assert set(packaged["Parameters"]) <= set(re.findall(r"(\w+)=", written))
+            in_place_of_functions(undeployed)
+    stacks = {
+        stack["StackName"]: {
+            each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]
+        }
+        for stack in cloud.client("cloudformation").describe_stacks()["Stacks"]
+    }
+    # As `make deploy` would have it, where it had been otherwise.
+    assert stacks["stepwell-dev-tables"]["LogRetentionDays"] == "30"
+    watch = stacks["stepwell-dev-watch"]
+    assert watch["ApiId"] == "a1b2c3d4e5"
+    assert watch["ServiceName"] == "stepwell-dev"
+    assert watch["SessionsTableName"] == "stepwell-dev-sessions"
+
+
+def made_otherwise(stage: Deployed) -> None:
+    """Make the tables' stack, for the pipeline to change: moto tells no outputs of one that it
+    makes of a change set."""
+    told = {**tables_stack("dev").parameters, "LogRetentionDays": "1"}
+    stage.cloud.client("cloudformation").create_stack(
+        StackName="stepwell-dev-tables",
+        TemplateBody=(REPOSITORY / "infra" / "templates" / "tables.yaml").read_text(),
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value} for name, value in told.items()
+        ],
+    )
+
+
+def in_place_of_functions(stage: Deployed) -> None:
+    """Make what the stack of the functions has that the stack after it asks for."""
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = stage.cloud.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=trust)
+    stage.cloud.client("lambda").create_function(
+        FunctionName="stepwell-dev",
+        Runtime="python3.12",
+        Role=role["Role"]["Arn"],
+        Handler="app.app",
+        Code={"ZipFile": b"none"},
+    )
+    topic = {"Type": "AWS::SNS::Topic"}
+    api = {"RestAPIId": {"Value": "a1b2c3d4e5"}}
+    stage.cloud.client("cloudformation").create_stack(
+        StackName="stepwell-dev",
+        TemplateBody=json.dumps({"Resources": {"Topic": topic}, "Outputs": api}),
+    )
+
+
+def takes_only_known_options(text: str) -> None:
+    """Check ``update``'s options by the command line's own list: it has no model of this one."""
+    (update,) = (each.text for each in commands() if each.text.startswith("update() "))
+    known = {each["name"] for each in DeployCommand.ARG_TABLE}
+    options = set(re.findall(r" --([a-z0-9-]+)", update + text))
+    assert {"template-file", "parameter-overrides"} <= options <= known
 
 
 REFUSED = {

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from unittest import mock
+
 import pytest
+from rich.text import Text
 
 from chalicelib.sessions.ids import session_key
+from infra.cli import session as session_module
+from infra.cli.output import Output
 from tests.infra import test_cli
-from tests.infra.test_cli import MINUTE, TTL, Desk, one_line
+from tests.infra.test_cli import MINUTE, TTL, Desk, Said, one_line
 from tests.support.api import ONE, PROJECT
 
 # Fixtures of the command line's other tests.
@@ -66,3 +73,65 @@ def test_a_finalized_one_shows_the_event_that_waits(desk: Desk) -> None:
 @pytest.mark.parametrize("typed", ["", "hello", "A" * 42, "0e3b6c1e-5f0c-1b7d-9a51-6b1f1c2d3e4f"])
 def test_what_is_neither_id_nor_digest_is_refused(desk: Desk, typed: str) -> None:
     one_line(desk("sessions", "show", typed), 2, "no session's id")
+
+
+HOSTILE = ("[/red]", "[red]hidden", "[link=http://a.example]b[/link]", ":warning:", "\x1b]0;a\x07")
+"""Names that a terminal, or what draws for it, could obey instead of showing."""
+
+
+def test_names_that_anybody_chose_are_shown_and_not_obeyed(desk: Desk) -> None:
+    names = (*HOSTILE, "\x9b2J", "two\nlines", "\u202egnirts")
+    session = desk.start({"flow": "schedule", "data": dict.fromkeys(names, 1)})
+    desk.follow()
+    said = desk("sessions", "show", session)
+    assert said.code == 0, said
+    shown = " ".join(said.out.split())
+    for name in (*HOSTILE[:-1], r"\x1b]0;a\x07", r"\x9b2J", r"two\nlines", r"\u202egnirts"):
+        assert name in shown
+    assert said.out.replace("\n", "").isprintable()
+    (edit,) = desk("sessions", "show", session, "--json").view["edits"]
+    assert sorted(edit["fields"]) == sorted(names)
+
+
+def test_an_error_does_not_obey_what_was_typed(desk: Desk) -> None:
+    said = desk("health", HOSTILE[-1])
+    one_line(said, 2, r"unrecognized arguments: \x1b]0;a\x07")
+    assert said.err.removesuffix("\n").isprintable()
+
+
+def test_what_is_drawn_in_lines_is_escaped_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=False, color=True)
+    output.tell(None, Text("one\n[b]two\x1b[2J"), "[b]three\x1b[2J")
+    output.aside("four\x1b[2J")
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["one", r"[b]two\x1b[2J", r"[b]three\x1b[2J"]
+    assert err == "stepwell: four\\x1b[2J\n"
+
+
+def asked(desk: Desk, monkeypatch: pytest.MonkeyPatch, stdin: io.TextIOBase | None) -> Said:
+    monkeypatch.setattr(sys, "stdin", stdin)
+    return desk("sessions", "show", "-", "--json")
+
+
+def test_an_id_is_read_where_no_list_of_processes_has_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = desk.start()
+    key = session_key(session)
+    for typed in (f"{session}\n", f"  {session.upper()}\r\n", key, f"{session}\n{'A' * 43}\n"):
+        assert asked(desk, monkeypatch, io.StringIO(typed)).view["session"] == key
+    for stdin in (None, io.StringIO(), io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8")):
+        one_line(asked(desk, monkeypatch, stdin), 2, "no session's id")
+
+
+def test_on_a_terminal_it_asks_and_shows_nothing_of_the_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = desk.start()
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    with mock.patch.object(session_module, "getpass", return_value=session) as getpass:
+        assert asked(desk, monkeypatch, terminal).view["session"] == session_key(session)
+    assert getpass.call_count == 1
+    with mock.patch.object(session_module, "getpass", side_effect=EOFError):
+        one_line(asked(desk, monkeypatch, terminal), 2, "no session's id")
