@@ -8,11 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import boto3
@@ -141,8 +143,8 @@ class Deployed:
 @contextmanager
 def moto_cloud() -> Iterator[Cloud]:
     """Start moto in a process of its own, for a ``with`` block."""
-    with _process("tests.support.cloud_server", dict(os.environ)) as lines:
-        yield Cloud(lines.readline().strip())
+    with _process("tests.support.cloud_server", dict(os.environ)) as line:
+        yield Cloud(line.strip())
 
 
 @contextmanager
@@ -152,8 +154,8 @@ def local_service() -> Iterator[str]:
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         "PORT": "0",
     }
-    with _process("infra.local", environ) as lines:
-        found = re.search(r"API: (\S+);", lines.readline())
+    with _process("infra.local", environ) as line:
+        found = re.search(r"API: (\S+);", line)
         assert found is not None
         assert urlsplit(found[1]).path == "/api"
         yield found[1]
@@ -195,8 +197,11 @@ def forget(checkout: Path) -> None:
 
 
 @contextmanager
-def _process(module: str, environ: Mapping[str, str]) -> Iterator[IO[str]]:
-    """Run a module for a ``with`` block; give the lines that it writes."""
+def _process(module: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Run a module for a ``with`` block; give the first line that it writes.
+
+    All others are read and forgotten: a pipe that nobody empties stops who writes to it.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", module],
         cwd=REPOSITORY,
@@ -207,10 +212,14 @@ def _process(module: str, environ: Mapping[str, str]) -> Iterator[IO[str]]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    first = process.stdout.readline()
+    rest = threading.Thread(target=deque, args=(process.stdout, 0), daemon=True)
+    rest.start()
     try:
-        yield process.stdout
+        yield first
     finally:
         process.stdin.close()
         process.terminate()
         process.wait(timeout=30)
+        rest.join(timeout=30)
         process.stdout.close()
