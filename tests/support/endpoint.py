@@ -120,11 +120,6 @@ class Endpoint:
         self._lock = threading.Lock()
         self._lines = threading.local()
         self._server = _server(self)
-        self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=0.05),
-            name="aws",
-            daemon=True,
-        )
 
     @property
     def url(self) -> str:
@@ -153,7 +148,7 @@ class Endpoint:
         return [message["body"] for message in shown["messages"]]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start("aws")
         return self
 
     def __exit__(
@@ -162,9 +157,7 @@ class Endpoint:
         exc: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one call."""

@@ -25,6 +25,7 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -93,11 +94,6 @@ class RuntimeApi:
         self._waiting: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._open: dict[str, Invocation] = {}
         self._server = _server(self)
-        self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=0.05),
-            name="runtime-api",
-            daemon=True,
-        )
 
     @property
     def address(self) -> str:
@@ -105,7 +101,7 @@ class RuntimeApi:
         return f"127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start("runtime-api")
         return self
 
     def __exit__(
@@ -114,11 +110,9 @@ class RuntimeApi:
         exc: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
         # Whoever still asks for an event is let go.
         self._waiting.put(None)
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def offer(self, invocation: Invocation) -> None:
         """Hand over an event; its ``outcome`` will tell what became of it."""
@@ -167,6 +161,18 @@ class QuietServer(ThreadingHTTPServer):
     """A server for processes that are killed: a connection that breaks is no error."""
 
     daemon_threads = True
+
+    def start(self, name: str) -> None:
+        """Serve, in a thread of that name."""
+        serve = partial(self.serve_forever, poll_interval=0.05)
+        self._thread = threading.Thread(target=serve, name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Serve no more, and wait until that is so."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Tell of all other errors."""
