@@ -25,6 +25,7 @@ from infra.functions.additions import complete_subscriptions, subscription_extra
 from infra.functions.gateway import EXTENSION
 from infra.functions.rights import Place, exact
 from infra.stages import StageError, function_names
+from tests.support.functions import make_function, stream_of
 from tests.support.project import OUTPUTS, Project
 
 API, STREAM, SWEEP = function_names("dev")
@@ -59,26 +60,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def function(aws: None) -> str:
     """Deploy a function that can be subscribed; give its ARN."""
-    role = boto3.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument="{}")["Role"]
-    made = boto3.client("lambda").create_function(
-        FunctionName=STREAM,
-        Runtime="python3.11",
-        Role=role["Arn"],
-        Handler="app.process_stream",
-        Code={"ZipFile": b"any"},
-    )
-    return str(made["FunctionArn"])
-
-
-def stream_of(table: str) -> str:
-    made = boto3.client("dynamodb").create_table(
-        TableName=table,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )
-    return str(made["TableDescription"]["LatestStreamArn"])
+    return make_function(STREAM)
 
 
 class TestSubscription:

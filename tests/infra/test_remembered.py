@@ -15,7 +15,7 @@ from infra.account import Account, connect
 from infra.functions import remembered
 from infra.functions.remembered import API, SUBSCRIPTION, find_api, reconcile
 from infra.stages import StageError
-from tests.support.functions import make_api, make_function
+from tests.support.functions import make_api, make_function, stream_of
 
 FUNCTION = "stepwell-dev-process_stream"
 
@@ -42,17 +42,6 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def function(account: Account) -> str:
     """The stream function, and its role; give its ARN."""
     return make_function(FUNCTION)
-
-
-def stream_of(table: str) -> str:
-    made = boto3.client("dynamodb").create_table(
-        TableName=table,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )
-    return str(made["TableDescription"]["LatestStreamArn"])
 
 
 def subscribe(function: str, stream: str) -> str:

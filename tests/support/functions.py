@@ -1,4 +1,4 @@
-"""A function of Lambda that does nothing, for what is attached to functions, and an API."""
+"""A function of Lambda that does nothing, and what is attached to one: a stream, an API."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def make_function(name: str) -> str:
         Code={"ZipFile": code.getvalue()},
     )
     return str(made["FunctionArn"])
+
+
+def stream_of(table: str) -> str:
+    """Make a table with the default client; give the ARN of its stream."""
+    made = boto3.client("dynamodb").create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    return str(made["TableDescription"]["LatestStreamArn"])
 
 
 def make_api(title: str, *, calls: str, **rest: Any) -> str:
