@@ -11,6 +11,9 @@ from typing import Final
 _UNCHECKED: Final = 0b01
 """PEP 552's flags: the hash of a source stands here, and is not to be checked."""
 
+_CHARACTERS: Final = tuple(sys.intern(chr(number)) for number in range(256))
+"""Python has each of these once, and marshal writes whether one is interned: now all are."""
+
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -23,6 +26,10 @@ def bytecode(path: str, source: bytes, *, documented: bool) -> bytes:
         In the zip; tracebacks show it.
     documented
         Whether docstrings are kept. Of libraries they are a third of the bytecode.
+
+    Returns
+    -------
+    The same bytes for the same source, whatever this process has imported before.
     """
     tree = ast.parse(source, filename=path)
     if not documented:

@@ -156,6 +156,23 @@ class TestBytecode:
         assert names["f"].__doc__ is names["g"].__doc__ is None
         assert (names["f"](), names["g"]()) == (None, 7)
 
+    def test_is_the_same_whatever_the_process_knows(self) -> None:
+        # The kind of string that marshal writes tells whether a module that came before has it too.
+        script = """if True:
+            import sys
+            known = [sys.intern(chr(number)) for number in range(int(sys.argv[1]), 256)]
+            from infra.bundle.compiled import bytecode
+            source = repr([chr(number) for number in range(256)]).encode()
+            print(bytecode("some/module.py", source, documented=True).hex())
+        """
+        written = {
+            subprocess.run(
+                [sys.executable, "-c", script, since], check=True, capture_output=True
+            ).stdout
+            for since in ("0", "256")
+        }
+        assert len(written) == 1
+
     def test_where_python_looks_for_it(self) -> None:
         assert cached("a/b.py") == importlib.util.cache_from_source("a/b.py")
         assert cached("app.py") == importlib.util.cache_from_source("app.py")
