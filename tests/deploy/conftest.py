@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Deployed, copy_checkout, forget, local_service, moto_cloud
+from tests.support.cloud import Deployed, copy_checkout, forget, moto_cloud
+from tests.support.processes import make_run
 
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[str]:
     """The API's address for smoke tests: moto has no gateway that would call a function."""
-    with local_service() as url:
-        yield url
+    with make_run() as url:
+        yield f"{url}/api"
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -30,6 +27,7 @@ from chalicelib.sessions.ids import session_key
 from chalicelib.sessions.model import Record, Session
 from chalicelib.sessions.store import Event
 from infra.local.aws import KEPT
+from tests.support.processes import make_run
 from tests.support.streaming import Bus, Letters
 
 ROOT = Path(__file__).parents[2]
@@ -278,22 +276,10 @@ def test_what_the_page_says_of_the_deployment_is_what_is_deployed() -> None:
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """What the page's `make run` starts, on a free port."""
+    """The page's `make run`."""
     start = blocks("sh", "On one machine")[0].removesuffix("make run\n").split()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infra.local"],
-        cwd=ROOT,
-        env={**os.environ, "PORT": "0", **dict(each.split("=") for each in start)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    listening = re.search(r"http://[0-9.:]+", process.stdout.readline())
-    assert listening is not None
-    yield listening[0]
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 0
+    with make_run(**dict(each.split("=") for each in start)) as address:
+        yield address
 
 
 def test_an_event_is_seen_on_one_machine(server: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.processes import make_run
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -24,21 +25,8 @@ def shell_blocks() -> list[str]:
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """What `make run` starts, on a free port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "infra.local"],
-        cwd=ROOT,
-        env={**os.environ, "PORT": "0"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    listening = re.search(r"http://[0-9.:]+", process.stdout.readline())
-    assert listening is not None
-    yield listening[0]
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 0
+    with make_run() as address:
+        yield address
 
 
 def test_the_requests_of_the_readme_work_in_their_order(server: str) -> None:

@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 PATH = shutil.which("chromium")
@@ -89,12 +88,7 @@ class Chromium:
         os.close(from_browser)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Without its pipe the browser ends.
         os.close(self._commands)
         os.close(self._answers)

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +19,7 @@ from infra.local.answers import json_answer
 from infra.local.issuer import A_YEAR, HALF_A_DAY, LocalIssuer
 from infra.local.server import LocalServer, listen
 from tests.support.clock import START, Clock
+from tests.support.processes import make_run
 from tests.support.tokens import Issuer, decoded
 
 ROOT = Path(__file__).parents[2]
@@ -250,24 +246,11 @@ class Stepwell(httpx.Client):
 
 @contextmanager
 def stepwell(tmp_path: Path, **environ: str) -> Iterator[Stepwell]:
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "JWT_", "JWKS"))}
-    with subprocess.Popen(
-        [sys.executable, "-m", "infra.local"],
-        cwd=ROOT,
-        env={**inherited, "PORT": "0", "XDG_STATE_HOME": str(tmp_path), **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            said = re.search(r"listens on (\S+)", process.stdout.readline())
-            assert said, process.communicate(timeout=10)
-            with Stepwell(base_url=said[1], timeout=30, trust_env=False) as client:
-                yield client
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
+    with (
+        make_run(XDG_STATE_HOME=str(tmp_path), **environ) as address,
+        Stepwell(base_url=address, timeout=30, trust_env=False) as client,
+    ):
+        yield client
 
 
 def test_the_application_takes_them_by_the_real_way(tmp_path: Path) -> None:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import boto3
 import httpx
 
 from tests.support.cloud_server import REFUSE, SENT
+from tests.support.processes import server
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 REGION: Final = "eu-north-1"
@@ -143,22 +140,8 @@ class Deployed:
 @contextmanager
 def moto_cloud() -> Iterator[Cloud]:
     """Start moto in a process of its own, for a ``with`` block."""
-    with _process("tests.support.cloud_server", dict(os.environ)) as line:
+    with server("tests.support.cloud_server", dict(os.environ)) as line:
         yield Cloud(line.strip())
-
-
-@contextmanager
-def local_service() -> Iterator[str]:
-    """Serve the application for a ``with`` block; give its API's address."""
-    environ = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "PORT": "0",
-    }
-    with _process("infra.local", environ) as line:
-        found = re.search(r"API: (\S+);", line)
-        assert found is not None
-        assert urlsplit(found[1]).path == "/api"
-        yield found[1]
 
 
 def copy_checkout(target: Path) -> None:
@@ -194,32 +177,3 @@ def forget(checkout: Path) -> None:
         for name in ("SESSIONS_STREAM_ARN", "DEAD_LETTER_QUEUE"):
             stage["environment_variables"].pop(name, None)
     config.write_text(json.dumps(document, indent=2) + "\n")
-
-
-@contextmanager
-def _process(module: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """Run a module for a ``with`` block; give the first line that it writes.
-
-    All others are read and forgotten: a pipe that nobody empties stops who writes to it.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-m", module],
-        cwd=REPOSITORY,
-        env={**environ, "PYTHONUNBUFFERED": "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    rest = threading.Thread(target=deque, args=(process.stdout, 0), daemon=True)
-    rest.start()
-    try:
-        yield first
-    finally:
-        process.stdin.close()
-        process.terminate()
-        process.wait(timeout=30)
-        rest.join(timeout=30)
-        process.stdout.close()

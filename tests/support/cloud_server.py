@@ -17,6 +17,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Final
 from unittest.mock import patch
@@ -127,14 +128,15 @@ def _call(request: Request, body: bytes) -> str:
 
 
 def main() -> None:
-    """Serve until the input ends: with the process that started this one, at the latest."""
+    """Serve until Ctrl-C or the input's end: not longer than the process that started this one."""
     fill_gaps()
     with (
         patch.object(engine, "DomainDispatcherApplication", _watched),
         EmbeddedDynamoDB() as running,
     ):
         print(running.endpoint, flush=True)
-        sys.stdin.read()
+        with suppress(KeyboardInterrupt):
+            sys.stdin.read()
 
 
 def _watched(create_app: Any) -> Application:

@@ -190,7 +190,7 @@ class DynamoDbLocal:
         self.endpoint = self._running.enter_context(_running_engine(ensure()))
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._running.close()
 
 

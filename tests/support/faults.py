@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from types import TracebackType
 from typing import Any, Self
 
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -54,12 +53,7 @@ class Faults:
         self._client.meta.events.register(_EVENT, self._meet)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.meta.events.unregister(_EVENT, self._meet)
         self._line.close()
 

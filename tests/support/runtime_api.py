@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 _VERSION: Final = "/2018-06-01/runtime"
@@ -104,12 +103,7 @@ class RuntimeApi:
         self._server.start("runtime-api")
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Whoever still asks for an event is let go.
         self._waiting.put(None)
         self._server.stop()
@@ -292,12 +286,7 @@ class Function:
         self._watcher.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._process is not None
         assert self._watcher is not None
         self._process.kill()
