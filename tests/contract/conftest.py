@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from chalicelib.bootstrap import Parts, Stores, build
+from chalicelib.bootstrap import Stores
 from chalicelib.sessions.store import SessionStore
-from tests.support.api import Api
+from tests.support.api import Api, api_on
 from tests.support.clock import Clock
 from tests.support.engines import ON_DYNAMODB_LOCAL, Engine, Tables
 from tests.support.faults import Faults
-from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 from tests.support.scribe import Scribe
-from tests.support.tokens import Issuer
 
 
 @pytest.fixture
@@ -83,16 +80,6 @@ def store(backend: Backend) -> SessionStore:
 def scribe(store: SessionStore, clock: Clock) -> Scribe:
     """Someone who writes to one session of the store."""
     return Scribe(store, clock)
-
-
-def api_on(tables: Tables, clock: Callable[[], int], client: Any = None) -> Api:
-    """Build an application on the tables; its retries never wait."""
-    stores = tables.stores(client)
-    issuer = Issuer(clock)
-    parts = Parts(
-        settings=tables.settings, stores=stores, keys=keys, tokens=issuer.verifier(), clock=clock
-    )
-    return Api(build(parts), issuer)
 
 
 @pytest.fixture

@@ -24,17 +24,15 @@ from chalicelib.sessions.write import (
 )
 from tests.contract.conftest import Backend
 from tests.support.api import together
+from tests.support.callers import ADA, ADAS_DIGEST, ADAS_PHONE, BOB, BOBS_DIGEST, PHONE, SOMEBODY
 from tests.support.engines import Tables
 from tests.support.faults import Faults
-from tests.support.scribe import SOMEBODY, TTL, Scribe, event_of, used
+from tests.support.scribe import TTL, Scribe, event_of, used
 
-ADA = replace(SOMEBODY, owner="ada")
-BOB = replace(SOMEBODY, owner="bob")
-PHONE = replace(SOMEBODY, clients=("a phone",))
 ROTATED = replace(SOMEBODY, clients=("by the new key", "a browser"))
 """A browser while the keys are rotated: the session knows it by the older one."""
 
-OWNERS = (None, "ada", "bob")
+OWNERS = (None, ADAS_DIGEST, BOBS_DIGEST)
 CLIENTS = (("a browser",), ("a phone",), ("by the new key", "a browser"), ("x", "y"))
 CALLERS = [
     Caller(owner=owner, clients=clients, bound=bound)
@@ -112,7 +110,7 @@ def may(owner: str | None, known: frozenset[str], caller: Caller) -> bool:
 
 
 class TestEveryCombination:
-    @pytest.mark.parametrize("owner", [None, "ada"])
+    @pytest.mark.parametrize("owner", [None, ADAS_DIGEST])
     @pytest.mark.parametrize(
         "known",
         [frozenset(), frozenset({"a browser"}), frozenset({"a tablet", "a browser"})],
@@ -139,7 +137,7 @@ class TestEveryCombination:
                 hidden = Refusal.OTHER_CLIENT if owner is None else Refusal.NOT_YOURS
                 assert reason is hidden, caller
 
-    @pytest.mark.parametrize("owner", [None, "ada"])
+    @pytest.mark.parametrize("owner", [None, ADAS_DIGEST])
     @pytest.mark.parametrize("end", ["delete", "finalize", "expire"])
     def test_nor_do_they_differ_on_what_is_over(
         self, scribe: Scribe, act: Act, owner: str | None, end: str
@@ -160,7 +158,7 @@ class TestEveryCombination:
     def test_a_stranger_learns_nothing_by_a_repeat_or_a_key(
         self, scribe: Scribe, caller: Caller
     ) -> None:
-        start(scribe, "ada")
+        start(scribe, ADAS_DIGEST)
         own = scribe.compose({1: {"a": 1}}, caller=ADA, idempotency=used("key"))
         scribe.store.write(own)
         assert scribe.reason(replace(own, caller=caller)) is Refusal.NOT_YOURS
@@ -170,7 +168,7 @@ class TestEveryCombination:
 
 class TestOwned:
     def test_what_was_created_is_read(self, scribe: Scribe) -> None:
-        created = start(scribe, "ada", clients=frozenset({"a", "b"}), address="an address")
+        created = start(scribe, ADAS_DIGEST, clients=frozenset({"a", "b"}), address="an address")
         assert scribe.get() == created
 
     def test_of_no_known_client(self, scribe: Scribe) -> None:
@@ -178,12 +176,12 @@ class TestOwned:
         assert scribe.get() == created
 
     def test_a_save_leaves_all_that_as_it_is(self, scribe: Scribe) -> None:
-        created = start(scribe, "ada", clients=frozenset({"a", "b"}))
-        own = scribe.compose({1: {"name": "Grace"}}, caller=replace(PHONE, owner="ada"))
+        created = start(scribe, ADAS_DIGEST, clients=frozenset({"a", "b"}))
+        own = scribe.compose({1: {"name": "Grace"}}, caller=ADAS_PHONE)
         assert scribe.store.write(own) == scribe.get() == apply(created, own)
 
     def test_so_does_an_upgrade(self, scribe: Scribe) -> None:
-        created = start(scribe, "ada", clients=frozenset({"a", "b"}))
+        created = start(scribe, ADAS_DIGEST, clients=frozenset({"a", "b"}))
         after = replace(created, version=2, flow_version=9)
         scribe.store.replace(after, scribe.mutation(), scribe.clock())
         found = scribe.found()
@@ -205,7 +203,7 @@ class TestClaims:
         own = claiming(scribe, ADA)
         claimed = scribe.store.write(own)
         assert claimed == scribe.get() == apply(created, own)
-        assert (claimed.owner, claimed.sealed_id) == ("ada", "sealed for ada")
+        assert (claimed.owner, claimed.sealed_id) == (ADAS_DIGEST, f"sealed for {ADAS_DIGEST}")
         assert (claimed.version, claimed.steps) == (2, created.steps)
         assert claimed.field_versions == created.field_versions
 
@@ -215,7 +213,7 @@ class TestClaims:
         for caller in (SOMEBODY, BOB, ROTATED, replace(SOMEBODY, bound=False)):
             assert write(scribe, caller) is Refusal.NOT_YOURS
             assert delete(scribe, caller) is Refusal.NOT_YOURS
-        assert write(scribe, replace(PHONE, owner="ada")) is None
+        assert write(scribe, ADAS_PHONE) is None
 
     def test_not_at_another_version_than_was_asked_for(self, scribe: Scribe) -> None:
         start(scribe)
@@ -246,11 +244,11 @@ class TestClaims:
             assert attempt(scribe, own) is Refusal.APPLIED
         assert faults.sent == ["UpdateItem"] * (losses + 1)
         assert refusal(scribe.found(), own) is Refusal.APPLIED
-        assert (scribe.found().owner, scribe.found().version) == ("ada", 2)
+        assert (scribe.found().owner, scribe.found().version) == (ADAS_DIGEST, 2)
 
 
 class TestEnds:
-    @pytest.mark.parametrize("owner", [None, "ada"])
+    @pytest.mark.parametrize("owner", [None, ADAS_DIGEST])
     def test_a_deleted_one_keeps_its_owner_and_no_trace_of_anybody(
         self, scribe: Scribe, backend: Backend, owner: str | None
     ) -> None:
@@ -262,7 +260,7 @@ class TestEnds:
         assert tombstone.clients == frozenset()
         assert "a browser" not in backend.dump(scribe.key)
 
-    @pytest.mark.parametrize("owner", [None, "ada"])
+    @pytest.mark.parametrize("owner", [None, ADAS_DIGEST])
     def test_a_finalized_one_names_its_record_to_the_same_people(
         self, scribe: Scribe, backend: Backend, owner: str | None
     ) -> None:
@@ -283,7 +281,7 @@ class TestEnds:
         assert "sealed for" in backend.dump(scribe.key)
         assert delete(scribe, ADA) is None
         self.holds_nothing(scribe.found(), backend)
-        assert scribe.found().owner == "ada"
+        assert scribe.found().owner == ADAS_DIGEST
 
     @staticmethod
     def holds_nothing(tombstone: Session, backend: Backend) -> None:
@@ -364,7 +362,7 @@ class TestRaces:
             )
             expected = {(None, Refusal.DELETED), (Refusal.NOT_YOURS, None)}
             assert (deleted, claimed) in expected
-            assert scribe.found().owner == (None if deleted is None else "ada")
+            assert scribe.found().owner == (None if deleted is None else ADAS_DIGEST)
 
 
 def attempt(scribe: Scribe, what: Write | Removal) -> Refusal | None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import api_on
-from tests.support.api import ONE, PROJECT, STEP, Answer, Api, event
+from tests.support.api import ONE, PROJECT, STEP, Answer, Api, api_on, event
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults

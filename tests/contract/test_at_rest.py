@@ -5,23 +5,15 @@ from __future__ import annotations
 import base64
 import os
 import uuid
-from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from chalicelib.sessions import ids
-from tests.contract.conftest import api_on
-from tests.support.api import ONE, PROJECT, Api
+from tests.support.api import ONE, PROJECT, Api, api_on
 from tests.support.clock import Clock
 from tests.support.engines import Tables
-from tests.support.scribe import SOMEBODY
 
-PHONE = replace(SOMEBODY, clients=("a phone",))
-TABLET = replace(SOMEBODY, clients=("a tablet",))
-ADA = replace(SOMEBODY, owner="ada")
-BOB = replace(PHONE, owner="bob")
-ADAS_PHONE = replace(PHONE, owner="ada")
 TO_SESSION = "/sessions/{sessionId}/"
 
 

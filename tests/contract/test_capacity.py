@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import api_on
-from tests.support.api import ONE, PROJECT, Api
+from tests.support.api import ONE, PROJECT, Api, api_on
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 

@@ -19,12 +19,13 @@ from chalicelib.sessions.store import Refused
 from chalicelib.store import items, keys
 from tests.contract.conftest import Backend
 from tests.support.api import together
+from tests.support.callers import ADA, BOB, SOMEBODY
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.partial_client import Stingy
-from tests.support.scribe import HOUR, SOMEBODY, Scribe
-from tests.support.services import ADA, BOB, everything, services_on, start_many
+from tests.support.scribe import HOUR, Scribe
+from tests.support.services import everything, services_on, start_many
 
 KINDS = ("sessions", "records", "links", "selections", "history")
 

@@ -15,8 +15,7 @@ from chalicelib.settings import Settings
 from chalicelib.store.calls import Calls
 from chalicelib.store.health import DynamoHealthStore
 from chalicelib.web.views import HealthView
-from tests.contract.conftest import api_on
-from tests.support.api import ONE, Answer, Api
+from tests.support.api import ONE, Answer, Api, api_on
 from tests.support.clock import Clock
 from tests.support.emf import read_emf
 from tests.support.engines import Tables, stepwell_client

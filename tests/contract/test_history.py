@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.sessions.ids import session_key
-from tests.contract.conftest import api_on
-from tests.support.api import ONE, STEP, Answer, Api, event
+from tests.support.api import ONE, STEP, Answer, Api, api_on, event
 from tests.support.clock import START, Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults

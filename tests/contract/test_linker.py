@@ -19,18 +19,12 @@ from chalicelib.errors import (
 from chalicelib.sessions import ids
 from chalicelib.sessions.callers import Caller
 from tests.contract.conftest import Backend
+from tests.support.callers import ADA, ADAS_PHONE, BOBS_PHONE, PHONE, SOMEBODY, TABLET
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
-from tests.support.scribe import SOMEBODY, TTL
+from tests.support.scribe import TTL
 from tests.support.services import LINK_LIFETIME, Services, services_on
-
-PHONE = replace(SOMEBODY, clients=("a phone",))
-TABLET = replace(SOMEBODY, clients=("a tablet",))
-ADA = replace(SOMEBODY, owner="ada")
-BOB = replace(PHONE, owner="bob")
-ADAS_PHONE = replace(PHONE, owner="ada")
-TO_SESSION = "/sessions/{sessionId}/"
 
 
 class TestTheLinker:
@@ -105,9 +99,9 @@ class TestTheLinker:
         ("owner", "caller", "works"),
         [
             (ADA, ADAS_PHONE, True),
-            (ADA, BOB, False),
+            (ADA, BOBS_PHONE, False),
             (ADA, PHONE, False),
-            (SOMEBODY, BOB, True),
+            (SOMEBODY, BOBS_PHONE, True),
         ],
     )
     def test_whose_it_is(
@@ -123,7 +117,7 @@ class TestTheLinker:
 
     def test_only_for_who_may_read_the_session(self, services: Services, clock: Clock) -> None:
         mine, nobodys = services.start(ADA), services.start(SOMEBODY)
-        for caller in (BOB, SOMEBODY):
+        for caller in (BOBS_PHONE, SOMEBODY):
             with pytest.raises(NotFound):
                 services.linker.issue(mine, caller)
         with pytest.raises(ClientMismatch):

@@ -20,16 +20,10 @@ from chalicelib.sessions.model import Session
 from chalicelib.sessions.write import Ownership
 from tests.contract.conftest import Backend
 from tests.support.api import together
+from tests.support.callers import ADA, ADAS_DIGEST, ADAS_PHONE, BOBS_PHONE, PHONE, SOMEBODY, TABLET
 from tests.support.engines import Tables
 from tests.support.faults import Faults
-from tests.support.scribe import HOUR, SOMEBODY, TTL, Scribe
-
-PHONE = replace(SOMEBODY, clients=("a phone",))
-TABLET = replace(SOMEBODY, clients=("a tablet",))
-ADA = replace(SOMEBODY, owner="ada")
-BOB = replace(PHONE, owner="bob")
-ADAS_PHONE = replace(PHONE, owner="ada")
-TO_SESSION = "/sessions/{sessionId}/"
+from tests.support.scribe import HOUR, TTL, Scribe
 
 
 class Links:
@@ -215,18 +209,18 @@ class TestNoUse:
 
 
 class TestOwners:
-    @pytest.mark.parametrize("stranger", [BOB, PHONE, SOMEBODY, replace(PHONE, bound=False)])
+    @pytest.mark.parametrize("stranger", [BOBS_PHONE, PHONE, SOMEBODY, replace(PHONE, bound=False)])
     def test_a_users_link_is_for_that_user(
         self, scribe: Scribe, links: Links, stranger: Caller
     ) -> None:
         """Nor does a stranger use it up."""
-        start(scribe, "ada")
+        start(scribe, ADAS_DIGEST)
         digest = links.put()
         links.refuse(digest, stranger)
         links.redeem(digest, ADAS_PHONE)
         scribe.write(caller=ADAS_PHONE)
 
-    @pytest.mark.parametrize("caller", [PHONE, BOB])
+    @pytest.mark.parametrize("caller", [PHONE, BOBS_PHONE])
     def test_nobodys_is_for_whoever_has_it(
         self, scribe: Scribe, links: Links, caller: Caller
     ) -> None:
@@ -237,10 +231,10 @@ class TestOwners:
     def test_a_claim_in_between_shuts_out_who_had_it(self, scribe: Scribe, links: Links) -> None:
         start(scribe)
         digest = links.put()
-        scribe.write(ownership=Ownership("ada", "sealed"), caller=ADA)
+        scribe.write(ownership=Ownership(ADAS_DIGEST, "sealed"), caller=ADA)
         links.refuse(digest, PHONE)
-        links.refuse(digest, BOB)
-        assert links.redeem(digest, ADAS_PHONE).owner == "ada"
+        links.refuse(digest, BOBS_PHONE)
+        assert links.redeem(digest, ADAS_PHONE).owner == ADAS_DIGEST
 
 
 class TestLostAnswers:

@@ -14,8 +14,7 @@ import pytest
 
 from chalicelib.sessions.ids import session_key
 from chalicelib.sessions.write import REMEMBERED_MUTATIONS
-from tests.contract.conftest import api_on
-from tests.support.api import ONE, STEP, Answer, Api
+from tests.support.api import ONE, STEP, Answer, Api, api_on
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults

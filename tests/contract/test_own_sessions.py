@@ -18,21 +18,13 @@ from chalicelib.sessions.owned import Page
 from chalicelib.sessions.write import Preconditions
 from chalicelib.web import render
 from tests.contract.conftest import Backend
+from tests.support.callers import ADA, ADAS_DIGEST, BOB, SOMEBODY
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.partial_client import Stingy
-from tests.support.scribe import HOUR, SOMEBODY, TTL, Scribe
-from tests.support.services import (
-    ADA,
-    BOB,
-    Services,
-    everything,
-    ids_of,
-    pages,
-    services_on,
-    start_many,
-)
+from tests.support.scribe import HOUR, TTL, Scribe
+from tests.support.services import Services, everything, ids_of, pages, services_on, start_many
 
 
 class TestList:
@@ -166,7 +158,7 @@ class TestList:
         made = start_many(services, clock, 2)
         cursor = services.own.list(ADA, 1, None).cursor or ""
         assert session_key(made[1]) not in cursor
-        assert "ada" not in cursor
+        assert ADAS_DIGEST not in cursor
 
     @pytest.mark.parametrize(
         "garbage", ["", "x", "null", "cut", "longer", "link", "id", "é", "\ud800", "A" * 5000]

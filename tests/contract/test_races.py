@@ -8,8 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.contract.conftest import api_on
-from tests.support.api import ONE, PROJECT, Answer, Api, together
+from tests.support.api import ONE, PROJECT, Answer, Api, api_on, together
 from tests.support.clock import Clock
 from tests.support.engines import Tables
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
 from chalicelib.errors import KeysUnavailable
@@ -17,6 +17,7 @@ from chalicelib.security.keys import KeyRing, Keys, generate
 from chalicelib.settings import SettingsError
 from chalicelib.store.secrets import PAUSE, key_source, secrets_manager_source, ssm_source
 from chalicelib.store.session import Clients
+from tests.support.client_errors import client_error
 from tests.support.clock import Clock
 from tests.support.faults import closed_endpoint, silent_endpoint
 
@@ -48,16 +49,6 @@ class Flaky:
         if self.failures:
             raise self.failures.pop(0)
         return {"Parameter": {"Value": "the keys"}}
-
-
-def refusal(code: str, status: int = 400) -> ClientError:
-    return ClientError(
-        {
-            "Error": {"Code": code, "Message": "hunter2"},
-            "ResponseMetadata": {"HTTPStatusCode": status},  # type: ignore[typeddict-item]
-        },
-        "GetParameter",
-    )
 
 
 def reason_of(source: Any) -> str:
@@ -104,8 +95,8 @@ class TestFailures:
     @pytest.mark.parametrize(
         "failure",
         [
-            refusal("InternalServerError", 500),
-            refusal("ThrottlingException"),
+            client_error("InternalServerError", status=500),
+            client_error("ThrottlingException"),
             ReadTimeoutError(endpoint_url="https://ssm"),
         ],
     )
@@ -118,12 +109,12 @@ class TestFailures:
         assert [0 <= pause <= PAUSE for pause in pauses] == [True] * throttled
 
     def test_but_not_a_third_time(self) -> None:
-        client = Flaky(*[refusal("InternalServerError", 500)] * 2)
+        client = Flaky(*[client_error("InternalServerError", status=500)] * 2)
         assert reason_of(ssm_source(NAME, client=client)) == "ssm: InternalServerError"
         assert client.asked == 2
 
     def test_a_refusal_is_final_and_its_text_is_not_told(self) -> None:
-        client = Flaky(refusal("AccessDeniedException"))
+        client = Flaky(client_error("AccessDeniedException"))
         assert reason_of(ssm_source(NAME, client=client)) == "ssm: AccessDeniedException"
         assert client.asked == 1
 

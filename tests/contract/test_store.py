@@ -18,15 +18,16 @@ from chalicelib.sessions.write import (
     Write,
     apply,
 )
-from tests.support.scribe import FLOW_VERSION, SOMEBODY, TTL, Scribe, used
+from tests.support.callers import ADA, ADAS_DIGEST, PHONE, SOMEBODY
+from tests.support.scribe import FLOW_VERSION, TTL, Scribe, used
 
-ADA = {"name": "Ada", "email": "ada@example.com"}
+PERSON = {"name": "Ada", "email": "ada@example.com"}
 
 
 class TestCreating:
     def test_what_was_created_is_read(self, scribe: Scribe) -> None:
         created = scribe.create(
-            {1: ADA, 3: {"n": 1}},
+            {1: PERSON, 3: {"n": 1}},
             claimed=frozenset({1, 2}),
             holding=frozenset({3}),
             current_step=2,
@@ -37,7 +38,7 @@ class TestCreating:
         assert scribe.get() is None
 
     def test_a_key_is_taken_once(self, scribe: Scribe) -> None:
-        created = scribe.create({1: ADA})
+        created = scribe.create({1: PERSON})
         with pytest.raises(Refused) as refused:
             scribe.create({1: {"name": "Eve"}})
         assert refused.value.session == scribe.get() == created
@@ -45,16 +46,16 @@ class TestCreating:
     def test_the_same_creation_sent_twice_is_one(self, scribe: Scribe) -> None:
         mutation = scribe.mutation()
         for _ in range(2):
-            scribe.store.create(scribe.session({1: ADA}), mutation)
-        assert scribe.get() == replace(scribe.session({1: ADA}), mutations=(mutation,))
+            scribe.store.create(scribe.session({1: PERSON}), mutation)
+        assert scribe.get() == replace(scribe.session({1: PERSON}), mutations=(mutation,))
 
 
 class TestCreatingWithAnIdempotencyKey:
     def test_the_same_creation_sent_twice_is_one(self, scribe: Scribe) -> None:
         mutation, entry = scribe.mutation(), scribe.entry(scribe.key)
         for _ in range(2):
-            scribe.store.create(scribe.session({1: ADA}), mutation, entry)
-        assert scribe.get() == replace(scribe.session({1: ADA}), mutations=(mutation,))
+            scribe.store.create(scribe.session({1: PERSON}), mutation, entry)
+        assert scribe.get() == replace(scribe.session({1: PERSON}), mutations=(mutation,))
 
     def test_a_repeat_creates_nothing_and_is_told_of_the_first(self, scribe: Scribe) -> None:
         first = scribe.entry(scribe.key)
@@ -94,7 +95,7 @@ class TestCreatingWithAnIdempotencyKey:
 
 class TestWriting:
     def test_the_answer_is_what_is_stored(self, scribe: Scribe) -> None:
-        created = scribe.create({1: ADA})
+        created = scribe.create({1: PERSON})
         write = scribe.compose(
             {1: {"name": "Grace"}, 2: {"floors": 4}},
             claim={1, 3},
@@ -104,7 +105,7 @@ class TestWriting:
         )
         written = scribe.store.write(write)
         assert written == scribe.get() == apply(created, write)
-        assert written.steps == {1: ADA | {"name": "Grace"}, 2: {"floors": 4}, 3: {}}
+        assert written.steps == {1: PERSON | {"name": "Grace"}, 2: {"floors": 4}, 3: {}}
         assert written.field_versions == {1: {"name": 2, "email": 1}, 2: {"floors": 2}, 3: {}}
         assert (written.version, written.current_step) == (2, 3)
         assert written.claimed == {1, 3}
@@ -112,7 +113,7 @@ class TestWriting:
         assert (written.last_activity, written.expires_at) == (write.now, write.expires_at)
 
     def test_a_write_of_nothing_is_a_write(self, scribe: Scribe) -> None:
-        created = scribe.create({1: ADA})
+        created = scribe.create({1: PERSON})
         written = scribe.write()
         assert (written.version, written.steps) == (2, created.steps)
         assert written.last_activity > created.last_activity
@@ -124,14 +125,14 @@ class TestWriting:
         assert written.holding == {2, 3}
 
     def test_null_removes_a_field_and_its_version_stays(self, scribe: Scribe) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         written = scribe.write({1: {"name": None, "never": None}})
-        assert written.steps[1] == {"email": ADA["email"]}
+        assert written.steps[1] == {"email": PERSON["email"]}
         assert written.field_versions[1] == {"name": 2, "email": 1, "never": 2}
 
     def test_clearing_empties_one_step(self, scribe: Scribe) -> None:
         scribe.create(
-            {1: ADA, 2: {"floors": 4}}, claimed=frozenset({1, 2}), holding=frozenset({1, 2})
+            {1: PERSON, 2: {"floors": 4}}, claimed=frozenset({1, 2}), holding=frozenset({1, 2})
         )
         cleared = scribe.write(clear=1)
         assert cleared.steps == {1: {}, 2: {"floors": 4}, 3: {}}
@@ -144,7 +145,7 @@ class TestWriting:
         assert scribe.write(clear=2).cleared == {2: 2}
 
     def test_a_cleared_step_is_filled_again(self, scribe: Scribe) -> None:
-        scribe.create({1: ADA}, claimed=frozenset({1}))
+        scribe.create({1: PERSON}, claimed=frozenset({1}))
         scribe.write(clear=1)
         filled = scribe.write({1: {"name": "Grace"}}, claim={1})
         assert filled.steps[1] == {"name": "Grace"}
@@ -174,12 +175,12 @@ class TestWriting:
 
 class TestBaseVersion:
     def test_edits_of_other_fields_merge(self, scribe: Scribe) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         scribe.write({1: {"name": "Grace"}})
         scribe.write({1: {"email": "grace@example.com"}, 2: {"new": 1}}, base_version=1)
 
     def test_what_the_caller_has_seen_is_no_conflict(self, scribe: Scribe) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         scribe.write({1: {"name": "Grace"}})
         assert scribe.write({1: {"name": "Eve"}}, base_version=2).steps[1]["name"] == "Eve"
 
@@ -195,20 +196,20 @@ class TestBaseVersion:
     def test_a_field_that_changed_in_between_conflicts(
         self, scribe: Scribe, earlier: dict[str, Any]
     ) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         scribe.write(**earlier)
         write = scribe.compose({1: {"name": "Eve"}, 2: {"new": 1}}, base_version=1)
         assert scribe.reason(write) is Refusal.CONFLICT
 
     def test_a_field_that_was_never_there_conflicts_with_a_clearing(self, scribe: Scribe) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         scribe.write(clear=1)
         write = scribe.compose({1: {"phone": "1"}}, base_version=1)
         assert scribe.reason(write) is Refusal.CONFLICT
         scribe.write({2: {"new": 1}}, base_version=1)
 
     def test_a_write_of_no_field_conflicts_with_nothing(self, scribe: Scribe) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         scribe.write(clear=1)
         assert scribe.write({1: {}}, base_version=1).version == 3
 
@@ -217,7 +218,7 @@ class TestBaseVersion:
         """Whose the session is takes room in the same expression, most of it for a user."""
         fields = {f"a field of some length, number {n}": n for n in range(MAX_FIELDS)}
         scribe.create({1: fields}, clients=frozenset({"d"}))
-        caller = replace(SOMEBODY, owner="ada", clients=(*"abcd",), bound=bound)
+        caller = replace(SOMEBODY, owner=ADAS_DIGEST, clients=(*"abcd",), bound=bound)
         later = {name: value + 1 for name, value in fields.items()}
         everything: dict[str, Any] = {
             "base_version": 1,
@@ -283,12 +284,9 @@ def expired(scribe: Scribe) -> Write:
 
 
 def claimed(scribe: Scribe, **next_write: Any) -> Write:
-    scribe.write(ownership=Ownership("ada", "sealed"), caller=USER)
+    scribe.write(ownership=Ownership(ADAS_DIGEST, "sealed"), caller=ADA)
     return scribe.compose(**next_write)
 
-
-USER = replace(SOMEBODY, owner="ada")
-PHONE = replace(SOMEBODY, clients=("a phone",))
 
 REFUSED: dict[str, tuple[Refusal, Callable[[Scribe], Write]]] = {
     "sent twice": (Refusal.APPLIED, applied),
@@ -299,7 +297,7 @@ REFUSED: dict[str, tuple[Refusal, Callable[[Scribe], Write]]] = {
     "another client": (Refusal.OTHER_CLIENT, lambda it: it.compose(caller=PHONE)),
     "claimed again": (
         Refusal.ALREADY_YOURS,
-        lambda it: claimed(it, ownership=Ownership("ada", "sealed"), caller=USER),
+        lambda it: claimed(it, ownership=Ownership(ADAS_DIGEST, "sealed"), caller=ADA),
     ),
     "deleted": (Refusal.DELETED, deleted),
     "finalized": (Refusal.FINALIZED, finalized),
@@ -318,9 +316,9 @@ REFUSED: dict[str, tuple[Refusal, Callable[[Scribe], Write]]] = {
 }
 
 TAKEN: dict[str, Callable[[Scribe], Write]] = {
-    "a user's": lambda it: it.compose(caller=USER),
+    "a user's": lambda it: it.compose(caller=ADA),
     "any client": lambda it: it.compose(caller=replace(PHONE, bound=False)),
-    "a claim": lambda it: it.compose(caller=USER, ownership=Ownership("ada", "sealed")),
+    "a claim": lambda it: it.compose(caller=ADA, ownership=Ownership(ADAS_DIGEST, "sealed")),
     "key": lambda it: it.compose(idempotency=used("a")),
     "last millisecond": lambda it: it.compose(now=it.found().expires_at - 1),
     "deadline": lambda it: it.compose(expires_at=it.found().deadline),
@@ -341,24 +339,24 @@ class TestRefusals:
     def test_a_write_is_refused(
         self, scribe: Scribe, reason: Refusal, compose: Callable[[Scribe], Write]
     ) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         assert scribe.reason(compose(scribe)) is reason
 
     @pytest.mark.parametrize("compose", TAKEN.values(), ids=TAKEN)
     def test_a_write_is_taken(self, scribe: Scribe, compose: Callable[[Scribe], Write]) -> None:
-        scribe.create({1: ADA})
+        scribe.create({1: PERSON})
         assert scribe.store.write(compose(scribe)).version == 2
 
     def test_a_session_that_is_not_there(self, scribe: Scribe) -> None:
         with pytest.raises(Refused) as refused:
-            scribe.write({1: ADA})
+            scribe.write({1: PERSON})
         assert refused.value.session is None
         assert scribe.get() is None
 
 
 class TestReplacing:
     def test_the_whole_content_is_new(self, scribe: Scribe) -> None:
-        scribe.create({1: ADA}, claimed=frozenset({1, 2}), holding=frozenset({3}))
+        scribe.create({1: PERSON}, claimed=frozenset({1, 2}), holding=frozenset({3}))
         before = scribe.write(clear=2, idempotency=used("a"))
         after = replace(
             before,
@@ -378,7 +376,7 @@ class TestReplacing:
         scribe.write({4: {"more": 1}}, flow_version=FLOW_VERSION + 1)
 
     def test_of_another_version_than_the_one_before_is_refused(self, scribe: Scribe) -> None:
-        created = scribe.create({1: ADA})
+        created = scribe.create({1: PERSON})
         for version in (1, 3):
             with pytest.raises(Refused) as refused:
                 scribe.store.replace(
@@ -388,7 +386,7 @@ class TestReplacing:
         assert scribe.get() == created
 
     def test_sent_twice_is_once(self, scribe: Scribe) -> None:
-        created = scribe.create({1: ADA})
+        created = scribe.create({1: PERSON})
         mutation = scribe.mutation()
         after = replace(created, version=2)
         scribe.store.replace(after, mutation, scribe.clock())
@@ -400,7 +398,7 @@ class TestReplacing:
         assert refused.value.session.steps[1]["name"] == "Grace"
 
     def test_a_tombstone_is_not_replaced(self, scribe: Scribe) -> None:
-        created = scribe.create({1: ADA})
+        created = scribe.create({1: PERSON})
         scribe.delete()
         for version in (2, 3):
             with pytest.raises(Refused):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +11,9 @@ import pytest
 from chalicelib.sessions.model import StepData
 from chalicelib.sessions.store import Refused
 from chalicelib.sessions.write import Ownership, Write
+from tests.support.callers import ADA, ADAS_PHONE, BOB, PHONE, SOMEBODY
 from tests.support.memory_store import MemoryStore
-from tests.support.scribe import SOMEBODY, Scribe, used
+from tests.support.scribe import Scribe, used
 
 WRITES = 60
 
@@ -67,10 +67,7 @@ def any_write(scribe: Scribe, chance: random.Random) -> Write:
     )
 
 
-ADA = replace(SOMEBODY, owner="ada")
-ADAS_PHONE = replace(ADA, clients=("a phone",))
-PHONE = replace(SOMEBODY, clients=("a phone",))
-CALLERS = (PHONE, replace(SOMEBODY, owner="bob"), SOMEBODY, ADAS_PHONE, ADA)
+CALLERS = (PHONE, BOB, SOMEBODY, ADAS_PHONE, ADA)
 
 KEYS = [f"key {n}" for n in range(12)]
 

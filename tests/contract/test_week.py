@@ -20,9 +20,8 @@ import pytest
 from chalicelib.ops import durations
 from chalicelib.ops.counts import day_of
 from chalicelib.sessions.ids import session_key
-from tests.contract.conftest import api_on
 from tests.functional.live import BUILDING, CLIENT, DETAILS, SCHEDULE, milliseconds
-from tests.support.api import ONE, STEP, Api
+from tests.support.api import ONE, STEP, Api, api_on
 from tests.support.clock import Clock
 from tests.support.dynamodb_local import DynamoDbLocal
 from tests.support.engines import Engine, Tables, connected

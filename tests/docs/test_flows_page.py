@@ -8,7 +8,8 @@ from typing import Any
 
 from chalicelib.flows.flow import Flow
 from chalicelib.sessions.requests import Creation, Document, DocumentSave
-from tests.unit.kit import SOMEBODY, Kit
+from tests.support.callers import SOMEBODY
+from tests.unit.kit import Kit
 
 PAGE = Path(__file__).parents[2] / "docs" / "flows.md"
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from chalicelib.bootstrap import Parts, build, clock
-from chalicelib.settings import Settings
-from chalicelib.store.client import dynamodb_client
-from infra.local.answers import HttpAnswer, problem_answer
-from infra.local.application import from_chalice
-from infra.local.engine import EmbeddedDynamoDB
-from infra.local.environment import point_at
-from infra.local.events import Headers
-from infra.local.gateway import Gateway
 from infra.local.main import DEMO_FOLDER
-from infra.local.server import LocalServer
-from infra.tables import create_tables
 from tests.e2e import chromium
-from tests.e2e.chromium import Chromium, Tab
-from tests.support.engines import UNLIMITED
-from tests.support.keys import keys
+from tests.e2e.backend import Backend
+from tests.e2e.chromium import Chromium
+from tests.e2e.visitor import (
+    HEADING_HAS_FOCUS,
+    SAVED,
+    SHOWN_ERRORS,
+    STEPS,
+    WAITING,
+    Visitor,
+    choose_step,
+    error_of,
+    field,
+    fill,
+    finish_step,
+    press,
+    stored,
+    value,
+)
+from tests.support.engines import Tables
 
 pytestmark = [
     pytest.mark.browser,
@@ -38,115 +41,6 @@ pytestmark = [
 ]
 
 DAY = 24 * 60 * 60 * 1000
-SAVED = "document.querySelector('#status').dataset.kind === 'saved'"
-WAITING = "document.querySelector('#status').dataset.kind === 'waiting'"
-HEADING_HAS_FOCUS = "document.activeElement === document.querySelector('h1')"
-SHOWN_ERRORS = "document.querySelectorAll('.error:not([hidden])').length"
-
-STEPS: list[dict[str, str]] = [
-    {"projectName": "Riverside School", "buildingType": "education", "squareFootage": "12000.50"},
-    {"numberOfFloors": "3", "numberOfZones": "12", "projectLocation": "Riga, Latvia"},
-    {"clientName": "Ada Lovelace", "clientEmail": "ada@example.com"},
-    {"estimatedStartDate": "2027-03-01", "estimatedEndDate": "2028-08-31", "budget": "250000"},
-]
-CHOSEN = {"buildingType", "priority", "estimatedStartDate", "estimatedEndDate"}
-
-
-class Backend:
-    """The application and its server. The server can go away and come back on the same port."""
-
-    def __init__(self, client: Any) -> None:
-        self.now_offset = 0
-        self.lose_answers = 0
-        self.is_busy = False
-        self.seen: list[tuple[str, str, dict[str, str]]] = []
-        self._gateway = self._make(client)
-        self._server: LocalServer | None = None
-        self._port = 0
-
-    def _make(self, client: Any) -> Gateway:
-        parts = Parts(
-            settings=Settings(session_rate_limit=UNLIMITED, session_max_attempts=UNLIMITED),
-            client=client,
-            keys=keys,
-            clock=lambda: clock() + self.now_offset,
-        )
-        app = build(parts)
-        return from_chalice(app, app.dispatcher.gateway).gateway()
-
-    def start(self) -> str:
-        self._server = LocalServer(self, DEMO_FOLDER, {}, port=self._port)
-        self._server.__enter__()
-        self._port = int(self._server.url.rpartition(":")[2])
-        return f"{self._server.url}/"
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.__exit__(None, None, None)
-            self._server = None
-
-    def handle(
-        self, method: str, raw_target: str, headers: Headers, body: bytes | None, peer: str
-    ) -> HttpAnswer:
-        self.seen.append((method, raw_target, {name.lower(): value for name, value in headers}))
-        if method == "PATCH" and self.is_busy:
-            return problem_answer(503)
-        answer = self._gateway.handle(method, raw_target, headers, body, peer)
-        if method == "PATCH" and self.lose_answers:
-            self.lose_answers -= 1
-            return problem_answer(503)
-        return answer
-
-    def ask(self, method: str, target: str, body: Any = None) -> dict[str, Any]:
-        """Call the API past the server, as the same browser."""
-        headers = [
-            ("User-Agent", self.seen[-1][2]["user-agent"]),
-            ("Content-Type", "application/json"),
-        ]
-        content = b"" if body is None else json.dumps(body).encode()
-        reply = self._gateway.handle(method, target, headers, content, "127.0.0.1")
-        answer: dict[str, Any] = json.loads(reply.body)
-        return answer
-
-
-class Visitor:
-    """A person at one browser, with tabs that share what it remembers."""
-
-    def __init__(self, browser: Chromium, backend: Backend, url: str) -> None:
-        self._browser = browser
-        self._backend = backend
-        self._url = url
-        self._tabs: list[Tab] = []
-        self.profile = browser.profile()
-
-    def open(self) -> Tab:
-        tab = self._browser.open(self._url, self.profile)
-        self._tabs.append(tab)
-        tab.until("document.querySelector('h1')")
-        return tab
-
-    def complaints(self) -> list[str]:
-        return [complaint for tab in self._tabs for complaint in tab.complaints()]
-
-    def leave(self) -> None:
-        complaints = self.complaints()
-        self._browser.close(self.profile)
-        # Refusals and lost connections are logged by Chromium itself; the demo adds nothing.
-        assert [it for it in complaints if not it.startswith("Failed to load resource")] == []
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with EmbeddedDynamoDB() as engine, pytest.MonkeyPatch.context() as patch:
-        environ: dict[str, str] = {}
-        point_at(engine.endpoint, environ)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        made = dynamodb_client()
-        settings = Settings()
-        create_tables(made, sessions=settings.sessions_table, records=settings.records_table)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -158,66 +52,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.fixture
-def backend(client: Any) -> Backend:
-    return Backend(client)
+def backend(moto_tables: Tables) -> Backend:
+    return Backend(moto_tables)
 
 
 @pytest.fixture
 def visitor(browser: Chromium, backend: Backend) -> Iterator[Visitor]:
     with ExitStack() as stack:
-        visitor = Visitor(browser, backend, backend.start())
+        visitor = Visitor(browser, backend.start())
         stack.callback(backend.stop)
         stack.callback(visitor.leave)
         yield visitor
-
-
-def field(name: str) -> str:
-    return f"[name={name}]"
-
-
-def value(name: str) -> str:
-    return f"document.querySelector('{field(name)}').value"
-
-
-def error_of(name: str) -> str:
-    return f"document.querySelector('#field-{name}-error').textContent"
-
-
-def fill(tab: Tab, name: str, text: str) -> None:
-    if name in CHOSEN:
-        tab.until(f"document.querySelector('{field(name)}')")
-        tab.run(f"""(() => {{
-          const it = document.querySelector('{field(name)}');
-          it.focus();
-          it.value = {json.dumps(text)};
-          it.dispatchEvent(new Event('input', {{ bubbles: true }}));
-        }})()""")
-    else:
-        tab.type(field(name), text)
-
-
-def press(tab: Tab, label: str) -> None:
-    tab.run(f"""
-        [...document.querySelectorAll('button')]
-          .find(it => it.checkVisibility() && it.innerText === '{label}').click()
-    """)
-
-
-def choose_step(tab: Tab, number: int) -> None:
-    tab.run(f"document.querySelectorAll('#steps button')[{number - 1}].click()")
-
-
-def finish_step(tab: Tab, number: int) -> None:
-    for name, text in STEPS[number - 1].items():
-        fill(tab, name, text)
-    press(tab, "Finish" if number == len(STEPS) else "Next")
-
-
-def stored(tab: Tab) -> dict[str, Any]:
-    session: dict[str, Any] = tab.run(
-        "fetch('/api/sessions/' + localStorage.getItem('stepwell.session')).then(it => it.json())"
-    )
-    return session
 
 
 def test_what_was_typed_is_there_after_a_reload(visitor: Visitor) -> None:

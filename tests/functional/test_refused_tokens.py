@@ -7,11 +7,11 @@ import pytest
 from chalicelib.bootstrap import Parts, build
 from chalicelib.settings import Settings
 from tests.support.api import ONE, Api
+from tests.support.bad_tokens import CLAIMS, EC, FORGED, MALFORMED, WRONG
 from tests.support.clock import Clock
 from tests.support.keys import keys
 from tests.support.memory_store import MemoryStore
 from tests.support.tokens import without_removed
-from tests.unit.test_tokens import CLAIMS, EC, FORGED, MALFORMED, WRONG
 
 TOKENS = [
     *MALFORMED.values(),

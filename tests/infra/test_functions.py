@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import boto3
 import pytest
 from botocore.session import Session
 from chalice.awsclient import TypedAWSClient
-from moto import mock_aws
 
 from infra.functions import chalice as functions
 from infra.functions import release
@@ -45,16 +43,6 @@ SAFEGUARDS = {
         ]
     },
 }
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB", raising=False)
-    with mock_aws():
-        yield
 
 
 @pytest.fixture

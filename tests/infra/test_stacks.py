@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from infra.stacks.stack import CREATED, UNCHANGED, UPDATED, Stack, StackError, Stacks
+from tests.support.client_errors import client_error
 
 ID = "arn:aws:cloudformation:eu-north-1:1:stack/it/1"
 
@@ -43,7 +43,7 @@ class Formation:
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         if state is None:
-            raise refusal("ValidationError", f"Stack with id {StackName} does not exist")
+            raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
         return {"Stacks": [{"StackId": ID, "StackStatus": state}]}
 
     def create_stack(self, **arguments: Any) -> dict[str, str]:
@@ -52,7 +52,7 @@ class Formation:
 
     def update_stack(self, **arguments: Any) -> dict[str, str]:
         if not self.changes:
-            raise refusal("ValidationError", "No updates are to be performed.")
+            raise client_error("ValidationError", "No updates are to be performed.")
         return self._asked("update")
 
     def delete_stack(self, **arguments: Any) -> None:
@@ -80,10 +80,6 @@ class Formation:
                 "ResourceStatusReason": reason,
             }
         )
-
-
-def refusal(code: str, message: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, "any")
 
 
 def stacks(formation: Any, said: list[str], tries: int = 9) -> Stacks:

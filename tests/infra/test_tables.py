@@ -24,6 +24,7 @@ from infra.tables import (
     is_amazon,
     table_definitions,
 )
+from tests.support.client_errors import client_error
 from tests.support.engines import Engine
 
 
@@ -315,7 +316,7 @@ def fail(client: Any, monkeypatch: pytest.MonkeyPatch, code: str, times: int = 1
     def update(**arguments: Any) -> Any:
         if next(left, None) is None:
             return real(**arguments)
-        raise ClientError({"Error": {"Code": code, "Message": ""}}, "UpdateContinuousBackups")
+        raise client_error(code)
 
     monkeypatch.setattr(client, "update_continuous_backups", update)
 

@@ -34,7 +34,8 @@ from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.model import Status
 from chalicelib.sessions.progress import completed_steps, step_view
 from tests.property.model import FLOWS, HOUR, MAXIMUM, TTL, Model, Told
-from tests.unit.kit import SOMEBODY, Kit
+from tests.support.callers import SOMEBODY
+from tests.unit.kit import Kit
 
 
 class First(Fieldset):

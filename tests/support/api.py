@@ -15,7 +15,7 @@ from chalicelib.bootstrap import Parts, build
 from chalicelib.settings import Settings
 from chalicelib.web.app import Application
 from tests.support.clock import Clock
-from tests.support.engines import UNLIMITED
+from tests.support.engines import UNLIMITED, Tables
 from tests.support.guard import acting
 from tests.support.iam import API
 from tests.support.keys import keys
@@ -138,6 +138,16 @@ class Api:
     def start_project(self) -> str:
         """Create a project that is ready to be finalized."""
         return self.start({"data": PROJECT, "completedSteps": [1, 2, 3, 4]})
+
+
+def api_on(tables: Tables, clock: Callable[[], int], client: Any = None) -> Api:
+    """Build an application on the tables; its retries never wait."""
+    stores = tables.stores(client)
+    issuer = Issuer(clock)
+    parts = Parts(
+        settings=tables.settings, stores=stores, keys=keys, tokens=issuer.verifier(), clock=clock
+    )
+    return Api(build(parts), issuer)
 
 
 def in_memory(store: MemoryStore) -> Api:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from chalicelib.sessions import ids
-from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.model import IdempotencyKey, Record, Session, StepData
 from chalicelib.sessions.store import CreationEntry, Event, Refused, SessionStore
 from chalicelib.sessions.write import Change, Preconditions, Refusal, Removal, Write, refusal
+from tests.support.callers import SOMEBODY
 from tests.support.clock import Clock
 
 HOUR = 3_600_000
@@ -23,10 +23,6 @@ LIFETIME = 30 * TTL
 FLOW = "trial"
 FLOW_VERSION = 3
 STEPS = (1, 2, 3)
-
-
-SOMEBODY = Caller(clients=("a browser",), addresses=("somewhere",))
-"""Who writes, unless another caller is named."""
 
 
 class Scribe:

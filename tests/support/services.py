@@ -23,14 +23,12 @@ from chalicelib.sessions.requests import Creation, Document, DocumentSave
 from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.write import Preconditions
 from chalicelib.settings import Settings
+from tests.support.callers import ADA
 from tests.support.clock import Clock
 from tests.support.engines import UNLIMITED
 from tests.support.keys import keys
 from tests.support.memory_counters import MemoryCounters
-from tests.support.scribe import SOMEBODY
 
-ADA = replace(SOMEBODY, owner="ada's digest")
-BOB = replace(SOMEBODY, owner="bob's digest")
 FLOWS = FlowRegistry.discover(definitions)
 DAY = 24 * 60 * 60 * 1000
 LINK_LIFETIME = 15 * 60 * 1000

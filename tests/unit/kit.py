@@ -20,13 +20,13 @@ from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.requests import Creation, Document, DocumentSave, StepClear, StepSave
 from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.write import Preconditions
+from tests.support.callers import SOMEBODY
 from tests.support.clock import Clock
 from tests.support.memory_store import MemoryStore
 
 FLOWS = FlowRegistry.discover(definitions)
 DAY = 24 * 60 * 60 * 1000
 LIFETIMES = Lifetimes(ttl=None, maximum=30 * DAY, tombstone=7 * DAY)
-SOMEBODY = Caller(clients=("a browser",), addresses=("somewhere",), shown=("somebody",))
 
 PROJECT: dict[int, dict[str, Any]] = {
     1: {"projectName": "Harbour", "buildingType": "office", "squareFootage": 12500.5},

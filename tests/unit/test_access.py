@@ -12,11 +12,9 @@ from chalicelib.errors import ClientMismatch, Expired, NotFound, StepwellError
 from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.requests import Claim
 from chalicelib.sessions.write import Ownership
-from tests.unit.kit import DAY, SOMEBODY, WHOLE_PROJECT, Kit, given
+from tests.support.callers import ADA, ADAS_DIGEST, ADAS_PHONE, BOB, PHONE, SOMEBODY
+from tests.unit.kit import DAY, WHOLE_PROJECT, Kit, given
 
-ADA = replace(SOMEBODY, owner="ada")
-BOB = replace(SOMEBODY, owner="bob")
-PHONE = replace(SOMEBODY, clients=("a phone",))
 ELSEWHERE = replace(SOMEBODY, addresses=("elsewhere",))
 
 Act = Callable[[Kit, str, Caller], Any]
@@ -59,7 +57,7 @@ def started(kit: Kit, caller: Caller = SOMEBODY) -> str:
 class TestOwners:
     def test_a_users_session_is_the_users(self, kit: Kit) -> None:
         stored = kit.stored(started(kit, ADA))
-        assert (stored.owner, stored.clients) == ("ada", frozenset({"a browser"}))
+        assert (stored.owner, stored.clients) == (ADAS_DIGEST, frozenset({"a browser"}))
         assert stored.sealed_id is not None
 
     def test_nobodys_session_is_nobodys(self, kit: Kit) -> None:
@@ -91,13 +89,13 @@ class TestOwners:
     def test_its_owner_comes_from_anywhere(self, kit: Kit, act: Act) -> None:
         session_id = started(kit, ADA)
         try:
-            act(kit, session_id, replace(PHONE, owner="ada", addresses=("elsewhere",)))
+            act(kit, session_id, replace(PHONE, owner=ADAS_DIGEST, addresses=("elsewhere",)))
         except StepwellError as error:
             assert act is ACTS["save unknown"], error  # noqa: PT017
 
     def test_its_record_is_the_users_too(self, kit: Kit) -> None:
         record_id = kit.finalize(started(kit, ADA), ADA).record.record_id
-        assert kit.finalizer.record(record_id, ADA).record.owner == "ada"
+        assert kit.finalizer.record(record_id, ADA).record.owner == ADAS_DIGEST
         for stranger in (BOB, SOMEBODY):
             with pytest.raises(NotFound):
                 kit.finalizer.record(record_id, stranger)
@@ -114,7 +112,7 @@ class TestClaims:
     def test_it_makes_the_session_the_users(self, kit: Kit) -> None:
         session_id = started(kit)
         claimed = claim(kit, session_id, ADA)
-        assert (claimed.owner, claimed.version) == ("ada", 2)
+        assert (claimed.owner, claimed.version) == (ADAS_DIGEST, 2)
         assert kit.stored(session_id).sealed_id == f"sealed {session_id}"
         with pytest.raises(NotFound):
             kit.read(session_id)
@@ -136,12 +134,12 @@ class TestClaims:
         claim(kit, session_id, ADA)
         with pytest.raises(NotFound):
             claim(kit, session_id, BOB)
-        assert kit.stored(session_id).owner == "ada"
+        assert kit.stored(session_id).owner == ADAS_DIGEST
 
     def test_not_from_another_kind_of_client(self, kit: Kit) -> None:
         session_id = started(kit)
         with pytest.raises(ClientMismatch):
-            claim(kit, session_id, replace(PHONE, owner="ada"))
+            claim(kit, session_id, ADAS_PHONE)
 
     def test_not_what_has_expired(self, kit: Kit) -> None:
         session_id = started(kit)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 
 from chalicelib.errors import StoreUnavailable
 from chalicelib.store.calls import Calls, ConditionFailed
+from tests.support.client_errors import client_error
 
 
 class Client:
@@ -23,12 +24,6 @@ class Client:
         if isinstance(answer, Exception):
             raise answer
         return dict(answer)
-
-
-def refusal(code: str, status: int) -> ClientError:
-    metadata = {"HTTPStatusCode": status}
-    error: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": metadata}
-    return ClientError(error, "GetItem")
 
 
 def calling(*answers: Any) -> tuple[Calls, list[float]]:
@@ -50,14 +45,14 @@ def test_an_answer_is_heard_of() -> None:
 
 
 def test_a_refusal_is_an_answer() -> None:
-    calls, heard = calling(refusal("ConditionalCheckFailedException", 400))
+    calls, heard = calling(client_error("ConditionalCheckFailedException"))
     with pytest.raises(ConditionFailed):
         calls("get_item")
     assert len(heard) == 1
 
 
 def test_every_try_counts_that_was_answered() -> None:
-    calls, heard = calling(TIMEOUT, refusal("ThrottlingException", 400), {})
+    calls, heard = calling(TIMEOUT, client_error("ThrottlingException"), {})
     calls("get_item")
     assert len(heard) == 2
 

@@ -12,13 +12,8 @@ from rich.text import Text
 from chalicelib.sessions.ids import session_key
 from infra.cli import session as session_module
 from infra.cli.output import Output
-from tests.infra import test_cli
-from tests.infra.test_cli import MINUTE, TTL, Desk, Said, one_line
 from tests.support.api import ONE, PROJECT
-
-# Fixtures of the command line's other tests.
-tables = test_cli.tables
-desk = test_cli.desk
+from tests.support.desk import MINUTE, TTL, Desk, Said, one_line
 
 
 def test_it_tells_which_fields_were_saved_when_and_no_value(desk: Desk) -> None:
