@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -129,6 +130,8 @@ def _call(request: Request, body: bytes) -> str:
 
 def main() -> None:
     """Serve until Ctrl-C or the input's end: not longer than the process that started this one."""
+    # A shell has what it runs in the background ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     fill_gaps()
     with (
         patch.object(engine, "DomainDispatcherApplication", _watched),

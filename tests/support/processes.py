@@ -45,8 +45,9 @@ def server(module: str, environ: Mapping[str, str]) -> Iterator[str]:
             code = process.wait(timeout=30)
         finally:
             process.kill()
+            process.wait()
             process.stdin.close()
-            rest.join(timeout=30)
+            rest.join()
             process.stdout.close()
     assert code == 0
 
