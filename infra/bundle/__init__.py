@@ -6,6 +6,7 @@
 ``roots``      the certificate authorities of AWS's endpoints
 ``compiled``   modules as bytecode: Lambda's folder is read-only, so that every cold start
                would compile them anew
+``standins``   modules that do nothing, for those that load much for nobody
 ``slim``       all of these, from one zip to another
 =============  ==========================================================================
 """

@@ -14,6 +14,9 @@ _UNCHECKED: Final = 0b01
 _CHARACTERS: Final = tuple(sys.intern(chr(number)) for number in range(256))
 """Python has each of these once, and marshal writes whether one is interned: now all are."""
 
+_DOCSTRING: Final = "-"
+"""A dataclass without a docstring writes one of its signature, for a tenth of a millisecond."""
+
 _Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -52,8 +55,17 @@ def cached(path: str) -> str:
 
 def _undocument(tree: ast.Module) -> None:
     for node in ast.walk(tree):
-        if isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
+        if not isinstance(node, _Documented):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
             if len(node.body) == 1 and not isinstance(node, ast.Module):
                 node.body[0] = ast.copy_location(ast.Pass(), node.body[0])
             else:
                 del node.body[0]
+        if isinstance(node, ast.ClassDef) and _is_dataclass(node):
+            text = ast.Expr(ast.Constant(_DOCSTRING))
+            node.body.insert(0, ast.fix_missing_locations(ast.copy_location(text, node.body[0])))
+
+
+def _is_dataclass(node: ast.ClassDef) -> bool:
+    return any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)

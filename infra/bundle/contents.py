@@ -22,7 +22,6 @@ _GONE: Final = {
     "botocore/stub.py": "for tests",
     "annotated_types/test_cases.py": "for tests",
     "botocore/crt/auth.py": "needs awscrt",
-    "botocore/docs/translator.py": "needs docutils",
     "urllib3/contrib/pyopenssl.py": "needs OpenSSL's module",
     "urllib3/contrib/socks.py": "needs PySocks",
     "urllib3/http2/connection.py": "needs h2",
@@ -44,6 +43,8 @@ _GONE: Final = {
 """Paths, or their beginnings, and why they go."""
 
 _KEPT: Final = {
+    # Stand-ins, and what describes parameters that handlers hide.
+    "botocore/docs/": ("__init__.py", "docstring.py", "utils.py"),
     "aws_lambda_powertools/utilities/": ("__init__.py", "jmespath_utils/"),
     # The only library that is patched is botocore, see observability/tracing.py.
     "aws_xray_sdk/ext/": ("__init__.py", "boto_utils.py", "botocore/", "resources/", "util.py"),

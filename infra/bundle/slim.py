@@ -12,6 +12,7 @@ from infra.bundle.contents import needed
 from infra.bundle.models import DATA, trimmed
 from infra.bundle.roots import PATH as ROOTS
 from infra.bundle.roots import of_amazon
+from infra.bundle.standins import stand_in
 
 _OURS: Final = ("app.py", "chalice/", "chalicelib/")
 """What keeps its source: the Lambda console shows it."""
@@ -67,4 +68,5 @@ def _files(archive: ZipFile) -> Iterator[tuple[str, bytes]]:
             yield path, content
             yield cached(path), bytecode(path, content, documented=True)
         else:
-            yield f"{path}c", bytecode(path, content, documented=False)
+            source = stand_in(path) or content
+            yield f"{path}c", bytecode(path, source, documented=False)

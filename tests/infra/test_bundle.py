@@ -21,6 +21,7 @@ from infra.bundle.compiled import bytecode, cached
 from infra.bundle.contents import needed
 from infra.bundle.models import DATA, OPERATIONS, trimmed
 from infra.bundle.roots import of_amazon
+from infra.bundle.standins import STANDINS
 from tests.support.package import Package, architecture, build
 
 MEGABYTE = 1_000_000
@@ -173,9 +174,36 @@ class TestBytecode:
         }
         assert len(written) == 1
 
+    def test_a_librarys_dataclass_needs_no_docstring_written(self) -> None:
+        source = b"import dataclasses\n\n@dataclasses.dataclass\nclass Point:\n    x: int\n"
+        for documented in (source, source.replace(b"    x", b"    'A point.'\n    x")):
+            code = marshal.loads(bytecode("m.py", documented, documented=False)[16:])  # noqa: S302
+            names: dict[str, Any] = {"__name__": __name__}
+            exec(code, names)  # noqa: S102
+            assert "x" not in names["Point"].__doc__
+            assert names["Point"](7).x == 7
+
     def test_where_python_looks_for_it(self) -> None:
         assert cached("a/b.py") == importlib.util.cache_from_source("a/b.py")
         assert cached("app.py") == importlib.util.cache_from_source("app.py")
+
+
+class TestStandIns:
+    @pytest.mark.parametrize("path", STANDINS)
+    def test_the_library_still_has_what_it_stands_for(self, path: str) -> None:
+        assert (Path(botocore.__file__).parents[1] / path).is_file()
+
+    def test_they_are_what_the_zip_has(self, package: Package) -> None:
+        script = "; ".join(
+            (
+                "from botocore.docs.docstring import ClientMethodDocstring",
+                "from pydantic.plugin._loader import get_plugins",
+                "print([ClientMethodDocstring(1, name=2), *get_plugins()])",
+            )
+        )
+        command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[0:0] = ['.']; {script}"]
+        done = subprocess.run(command, cwd=package.folder, check=True, capture_output=True)
+        assert done.stdout == b"['']\n"
 
 
 class TestSlim:

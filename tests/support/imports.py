@@ -31,8 +31,10 @@ HEAVY: Final = frozenset(
         "dbm",
         "distutils",
         "doctest",
+        "html.parser",
         "http.server",
         "imaplib",
+        "importlib.metadata",
         "multiprocessing",
         "pdb",
         "pickletools",
@@ -48,6 +50,7 @@ HEAVY: Final = frozenset(
         "xml.dom",
         "xml.sax",
         "xmlrpc",
+        "zipfile",
     }
 )
 """Of Python's own: large, or leading to much else, and nothing that a request needs."""

@@ -1,0 +1,1 @@
+"""A package whose modules are imported by their own names."""
