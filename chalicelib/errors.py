@@ -37,8 +37,7 @@ names that the caller may see; it never carries a field's value or a session id.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from chalicelib.flows.validation import FieldError, StepReport
@@ -122,8 +121,7 @@ class ClientMismatch(StepwellError):
     """An anonymous session, asked for by another kind of client than those it knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(NamedTuple):
     """A limit, and where a caller stands with it.
 
     Parameters
@@ -218,8 +216,7 @@ class VersionMismatch(PreconditionFailed):
         self.current = current
 
 
-@dataclass(frozen=True, slots=True)
-class FieldConflict:
+class FieldConflict(NamedTuple):
     """One field that changed after the base version. A missing value is None."""
 
     step: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cache, partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -223,7 +222,7 @@ def _trace_store() -> Callable[[], list[dict[str, Any]]]:
 
     def stop() -> list[dict[str, Any]]:
         stop_trace()
-        return [asdict(call) for call in calls]
+        return [call._asdict() for call in calls]
 
     return stop
 

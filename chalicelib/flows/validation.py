@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -11,8 +11,7 @@ from chalicelib.exact_json import JsonValue, dumps
 from chalicelib.flows.flow import Flow
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+class FieldError(NamedTuple):
     """One thing that is not right yet.
 
     ``code`` is stable: pydantic's error type (``missing``, ``greater_than``, ...) or one of
@@ -26,8 +25,7 @@ class FieldError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class StepReport:
+class StepReport(NamedTuple):
     """What validating one step found."""
 
     step: int

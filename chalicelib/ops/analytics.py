@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chalicelib.errors import InvalidRequest
 from chalicelib.flows.flow import Flow
@@ -29,8 +28,7 @@ class CountStore(Protocol):
         """Give all that was counted of a flow from the first day to the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepFunnel:
+class StepFunnel(NamedTuple):
     """One step; ``counts`` holds every kind of ``OF_STEP``."""
 
     step: int
@@ -38,8 +36,7 @@ class StepFunnel:
     counts: Mapping[Kind, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Funnel:
+class Funnel(NamedTuple):
     """What became of a flow's sessions.
 
     Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -73,8 +72,7 @@ class ErrorRate:
         return sum(minute[2] for minute in recent) / answers if answers else 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """What a health check found.
 
     Parameters

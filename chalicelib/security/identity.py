@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.security.marks import Marks
 from chalicelib.security.principals import Principal
 from chalicelib.sessions.callers import Caller
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who is asking.
 
     Parameters

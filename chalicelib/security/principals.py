@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.sessions.ids import digest
 
@@ -12,8 +12,7 @@ ADMIN = "admin"
 ROLES = frozenset((USER, ANALYST, ADMIN))
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """A user of a tenant.
 
     Parameters

@@ -10,11 +10,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from chalicelib import exact_json
 from chalicelib.errors import Unauthenticated
@@ -48,8 +47,7 @@ class _Invalid(Exception):
     """The token is not valid. It never leaves this module, and carries nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Verified:
+class _Verified(NamedTuple):
     """A token that was found valid; times in milliseconds since the epoch, the end not included."""
 
     principal: Principal

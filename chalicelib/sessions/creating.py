@@ -82,7 +82,7 @@ class Creator:
         try:
             self._store.create(session, mutation, entry)
         except AlreadyCreated as repeat:
-            return replace(self._recreate(creation, caller, repeat.entry), limit=limit)
+            return self._recreate(creation, caller, repeat.entry)._replace(limit=limit)
         except Refused as refused:
             raise StoreUnavailable("The new id is taken. Try again.") from refused
         self._sessions.remember(session)

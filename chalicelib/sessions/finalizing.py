@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.errors import (
     Finalized,
@@ -32,8 +32,7 @@ _ROUNDS = 8
 """Attempts; each further one means that somebody wrote between the reading and the writing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """A record, its flow (None: not deployed any more), and whether this call made it."""
 
     record: Record

@@ -9,16 +9,15 @@ true, at the cost of a second request.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from threading import Lock
+from typing import NamedTuple
 
 from chalicelib.sessions.model import Session
 
 _CAPACITY = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(NamedTuple):
     """The part of a session that shapes a save.
 
     Parameters

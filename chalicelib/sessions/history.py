@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.model import Session
@@ -95,8 +95,7 @@ class HistoryStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Some edits, newest first; ``before`` is where the next page begins (None: there is none)."""
 
     edits: tuple[Edit, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chalicelib.errors import (
     LinkGone,
@@ -18,8 +18,7 @@ from chalicelib.sessions.opened import Opened
 from chalicelib.sessions.service import SessionService
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(NamedTuple):
     """A link, as it is stored: neither its token nor the session's id can be made of it.
 
     Parameters
@@ -75,8 +74,7 @@ class LinkStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(NamedTuple):
     """A new link's token, and until when it can be used."""
 
     token: str

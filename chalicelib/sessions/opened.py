@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.errors import Limit
 from chalicelib.flows.flow import Flow
@@ -10,8 +10,7 @@ from chalicelib.flows.validation import FieldError
 from chalicelib.sessions.model import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A session, its flow, and the id that its caller knows it by."""
 
     session_id: str
@@ -19,8 +18,7 @@ class Opened:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(NamedTuple):
     """A session after a save, and what is not right yet with the fields just written.
 
     ``limit`` tells where a creation leaves its caller.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chalicelib.errors import InvalidRequest
 from chalicelib.exact_json import dumps, loads_own
@@ -26,8 +26,7 @@ _PAGE_SIZE = 4 * 1024 * 1024
 """Bytes of data in one page, as Lambda wraps them: a function answers with 6 MB at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a session stands in its owner's list.
 
     Parameters
@@ -102,8 +101,7 @@ class Page:
     cursor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Seals:
+class Seals(NamedTuple):
     """Hide texts under keys that are not in the store; opening gives None for what is not ours.
 
     Parameters

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chalicelib.flows.flow import Flow
 from chalicelib.flows.validation import StepReport, validate_step
 from chalicelib.sessions.model import Session, Status, StepData
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """Completed and remaining steps, in order; ``percent`` is 100 only at the very end."""
 
     total: int
@@ -30,8 +29,7 @@ class Progress:
         return min(rounded, 99) if self.remaining_steps else 100
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(NamedTuple):
     """One step of a session."""
 
     step: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chalicelib.errors import UnknownField
 from chalicelib.exact_json import JsonValue
@@ -18,8 +18,7 @@ ANY_DOCUMENT = "data"
 """What a request may call the document of any flow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(NamedTuple):
     """Fields of a flat document, under the name that the request gives it."""
 
     name: str
@@ -154,8 +153,7 @@ class Claim:
         return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Creation:
+class Creation(NamedTuple):
     """A new session.
 
     Parameters

@@ -281,7 +281,7 @@ class SessionService:
 
     def _look(self, session_id: str, caller: Caller) -> Hint:
         session = self.open(session_id, caller).session
-        return replace(self._hints.see(session), content=session)
+        return self._hints.see(session)._replace(content=session)
 
     def errors(self, opened: Opened, request: Request) -> tuple[FieldError, ...]:
         """List what is not right with the fields of a request that was applied.
@@ -305,7 +305,7 @@ class SessionService:
         session = upgraded(opened.session, opened.flow)
         now = self._clock()
         session = self._store.replace(session, self.new_mutation(now), now)
-        return replace(opened, session=session)
+        return opened._replace(session=session)
 
     def _upgrade_and_save(self, opened: Opened, write: Write, request: Request) -> Session | Hint:
         """Bring the session to its flow's version and apply the save, as one write."""
@@ -318,7 +318,7 @@ class SessionService:
             mutation=write.mutation,
         )
         if conflicting(base, write):
-            raise_refusal(replace(opened, session=base), write, Refusal.CONFLICT)
+            raise_refusal(opened._replace(session=base), write, Refusal.CONFLICT)
         try:
             session = apply(replace(base, version=opened.session.version), write)
             return self._store.replace(session, write.mutation, write.now)

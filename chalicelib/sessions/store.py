@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from chalicelib.sessions import ids
 from chalicelib.sessions.model import Record, Session
@@ -27,8 +27,7 @@ class Refused(Exception):
         self.uncertain = uncertain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreationEntry:
+class CreationEntry(NamedTuple):
     """What a creation with an Idempotency-Key leaves for its repeats.
 
     Parameters

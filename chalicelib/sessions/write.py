@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import NamedTuple
 
 from chalicelib.sessions.access import not_yours, other_client
 from chalicelib.sessions.callers import Caller
@@ -20,8 +21,7 @@ MAX_FIELDS = 100
 field versions and a base version, 100 fit with room to spare (measured on DynamoDB Local)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ownership:
+class Ownership(NamedTuple):
     """Whose an anonymous session becomes.
 
     Parameters

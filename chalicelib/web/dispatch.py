@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -243,4 +243,4 @@ def refusing(allowed: Collection[str]) -> Handler:
 def _with_debug(reply: Reply, debug: dict[str, Any]) -> Reply:
     if not isinstance(reply.body, dict):
         return reply
-    return replace(reply, body={**reply.body, "debug": debug})
+    return reply._replace(body={**reply.body, "debug": debug})

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, create_model
 
@@ -16,8 +15,7 @@ from chalicelib.web import bodies
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentModels:
+class DocumentModels(NamedTuple):
     """The models of requests that hold a document."""
 
     create: type[bodies.CreateBody]

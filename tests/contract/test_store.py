@@ -82,7 +82,7 @@ class TestCreatingWithAnIdempotencyKey:
         later = Scribe(scribe.store, scribe.clock)
 
         def create_again(now: int) -> None:
-            again = replace(later.entry(scribe.key), now=now, expires_at=now + TTL)
+            again = later.entry(scribe.key)._replace(now=now, expires_at=now + TTL)
             later.store.create(later.session(), later.mutation(), again)
 
         with pytest.raises(AlreadyCreated):

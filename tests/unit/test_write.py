@@ -77,7 +77,7 @@ SPOILED: dict[Refusal, dict[str, Any]] = {
     Refusal.APPLIED: {"mutations": (WRITE.mutation, mutation(1))},
     Refusal.DELETED: {"status": Status.DELETED},
     Refusal.FINALIZED: {"status": Status.FINALIZED, "record_id": "r"},
-    Refusal.KEY_REUSED: {"remembered": (replace(KEY, request="other"),)},
+    Refusal.KEY_REUSED: {"remembered": (KEY._replace(request="other"),)},
     Refusal.OVERRUN: {"mutations": tuple(mutation(n) for n in range(1, REMEMBERED_MUTATIONS + 1))},
     Refusal.OTHER_FLOW: {"flow_version": 3},
     Refusal.PAST_DEADLINE: {"deadline": NOW + 1999},
