@@ -18,9 +18,7 @@ from typing import Protocol
 from chalicelib.errors import StoreUnavailable
 from chalicelib.sessions.model import Session, Status
 from chalicelib.sessions.store import Event
-
-HOUR = 3_600_000
-"""Milliseconds."""
+from chalicelib.sessions.times import HOUR
 
 SETTLED = 5 * 60 * 1000
 """Milliseconds after an hour's end from which it is not looked at again. The index follows its

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Final
+
+HOUR: Final = 3_600_000
+"""Milliseconds. Sessions are found by the hour in which they expire."""
 
 
 def iso(milliseconds: int) -> str:

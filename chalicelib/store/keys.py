@@ -38,6 +38,8 @@ keys only.
 
 from __future__ import annotations
 
+from chalicelib.sessions.times import HOUR
+
 Key = dict[str, dict[str, str]]
 
 LINK = "L#"
@@ -64,9 +66,6 @@ seldom meet in one of them."""
 
 SHARDS = 8
 """Partitions over which the sessions that expire in one hour are spread."""
-
-HOUR = 3_600_000
-"""Milliseconds; how wide a bucket of the index ``expiry`` is."""
 
 
 def session(key: str) -> Key:

@@ -16,6 +16,7 @@ from chalicelib.bootstrap import Background, Parts
 from chalicelib.bootstrap.parts import lifetimes_of
 from chalicelib.flows.flow import Flow
 from chalicelib.sessions.model import Status
+from chalicelib.sessions.times import HOUR
 from chalicelib.store import keys
 from chalicelib.store.batches import READ, Batches
 from chalicelib.store.items import STATUS
@@ -93,9 +94,9 @@ class Overview:
         progress
             Is told the hours done, and all hours.
         """
-        first = now // keys.HOUR
+        first = now // HOUR
         # One more: a save moves a session on while the others are looked at, and clocks differ.
-        hours = range(first, (now + self._longest) // keys.HOUR + 2)
+        hours = range(first, (now + self._longest) // HOUR + 2)
         met: set[str] = set()
         with ThreadPoolExecutor(self._index.shards) as pool:
             for done, hour in enumerate(hours, start=1):

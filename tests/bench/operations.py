@@ -15,8 +15,9 @@ from aws_lambda_powertools import Logger
 
 from chalicelib.bootstrap import Background, Parts, clock, dynamodb_stores
 from chalicelib.observability import Log, Metrics
-from chalicelib.ops.sweep import HOUR, SETTLED
+from chalicelib.ops.sweep import SETTLED
 from chalicelib.sessions.ids import session_key
+from chalicelib.sessions.times import HOUR
 from chalicelib.store import items, keys
 from chalicelib.store.batches import in_batches
 from chalicelib.store.calls import Call, stop_trace, trace

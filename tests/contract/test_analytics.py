@@ -10,15 +10,12 @@ from typing import Any
 import pytest
 
 from tests.support.api import ONE, PROJECT, STEP, Answer, Api, api_on, event
-from tests.support.clock import Clock
+from tests.support.clock import DAY, HOUR, MINUTE, Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.streaming import Operations, of_sessions, operations_on
 from tests.support.tokens import bearer
 
-MINUTE = 60_000
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 NOTHING = {"created": 0, "finalized": 0, "deleted": 0, "expired": 0}
 
 

@@ -20,11 +20,11 @@ from chalicelib.store import items, keys
 from tests.contract.conftest import Backend
 from tests.support.api import together
 from tests.support.callers import ADA, BOB, SOMEBODY
-from tests.support.clock import Clock
+from tests.support.clock import HOUR, Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.partial_client import Stingy
-from tests.support.scribe import HOUR, Scribe
+from tests.support.scribe import Scribe
 from tests.support.services import everything, services_on, start_many
 
 KINDS = ("sessions", "records", "links", "selections", "history")

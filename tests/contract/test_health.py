@@ -16,14 +16,13 @@ from chalicelib.store.calls import Calls
 from chalicelib.store.health import DynamoHealthStore
 from chalicelib.web.views import HealthView
 from tests.support.api import ONE, Answer, Api, api_on
-from tests.support.clock import Clock
+from tests.support.clock import HOUR, Clock
 from tests.support.emf import read_emf
 from tests.support.engines import Tables, stepwell_client
 from tests.support.faults import Faults, closed_endpoint, silent_endpoint
 from tests.support.keys import keys
 from tests.support.streaming import operations_on
 
-HOUR = 3_600_000
 HEALTH = "/sessions/health"
 
 

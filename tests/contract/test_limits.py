@@ -12,14 +12,13 @@ import pytest
 
 from chalicelib.bootstrap import Parts, build
 from tests.support.api import ONE, Answer, Api
-from tests.support.clock import START, Clock
+from tests.support.clock import MINUTE, START, Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.keys import keys
 
 THREADS = 16
 LIMIT = 40
-MINUTE = 60_000
 UNKNOWN = "2f8f9de6-6b0d-4f86-8a5f-0f2a31f0bb6a"
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import (
-    StoreUnavailable,
-)
+from chalicelib.errors import StoreUnavailable
 from chalicelib.sessions import ids
 from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.links import Link, LinkRefused, Redemption
@@ -21,9 +19,10 @@ from chalicelib.sessions.write import Ownership
 from tests.contract.conftest import Backend
 from tests.support.api import together
 from tests.support.callers import ADA, ADAS_DIGEST, ADAS_PHONE, BOBS_PHONE, PHONE, SOMEBODY, TABLET
+from tests.support.clock import HOUR
 from tests.support.engines import Tables
 from tests.support.faults import Faults
-from tests.support.scribe import HOUR, TTL, Scribe
+from tests.support.scribe import TTL, Scribe
 
 
 class Links:

@@ -19,11 +19,11 @@ from chalicelib.sessions.write import Preconditions
 from chalicelib.web import render
 from tests.contract.conftest import Backend
 from tests.support.callers import ADA, ADAS_DIGEST, BOB, SOMEBODY
-from tests.support.clock import Clock
+from tests.support.clock import HOUR, Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.partial_client import Stingy
-from tests.support.scribe import HOUR, TTL, Scribe
+from tests.support.scribe import TTL, Scribe
 from tests.support.services import Services, everything, ids_of, pages, services_on, start_many
 
 

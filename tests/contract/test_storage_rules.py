@@ -21,13 +21,12 @@ from chalicelib.settings import Settings
 from chalicelib.store.calls import LAST_START, TRIES, Calls
 from chalicelib.store.sessions import DynamoSessionStore
 from tests.support.api import ONE, PROJECT, STEP, Answer, Api
-from tests.support.clock import Clock
+from tests.support.clock import DAY, Clock
 from tests.support.engines import Tables, stepwell_client
 from tests.support.faults import Faults, closed_endpoint, silent_endpoint
 from tests.support.keys import keys
 
 CONFIG = Path(__file__).parents[2] / ".chalice" / "config.json"
-DAY = 24 * 60 * 60 * 1000
 KEY = {"Idempotency-Key": "a key"}
 FLOWS: dict[str, dict[str, Any]] = {
     "project": {"steps": 4, "data": PROJECT, "fields": {"budget": 1}, "step": {"budget": 2}},

@@ -14,8 +14,8 @@ from chalicelib.sessions.model import Status, StepData
 from chalicelib.sessions.store import Refused
 from chalicelib.sessions.write import REMEMBERED_MUTATIONS, Refusal, Removal, removal_refusal
 from tests.contract.conftest import Backend
-from tests.support.clock import START
-from tests.support.scribe import HOUR, LIFETIME, TTL, Scribe, event_of, used
+from tests.support.clock import HOUR, START
+from tests.support.scribe import LIFETIME, TTL, Scribe, event_of, used
 
 ADA = {"name": "Ada", "email": "ada@example.com"}
 

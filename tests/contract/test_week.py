@@ -22,7 +22,7 @@ from chalicelib.ops.counts import day_of
 from chalicelib.sessions.ids import session_key
 from tests.functional.live import BUILDING, CLIENT, DETAILS, SCHEDULE, milliseconds
 from tests.support.api import ONE, STEP, Api, api_on
-from tests.support.clock import Clock
+from tests.support.clock import DAY, HOUR, MINUTE, SECOND, Clock
 from tests.support.dynamodb_local import DynamoDbLocal
 from tests.support.engines import Engine, Tables, connected
 from tests.support.streaming import BY_TTL, Operations, operations_on, parts
@@ -30,10 +30,6 @@ from tests.support.streaming import BY_TTL, Operations, operations_on, parts
 pytestmark = pytest.mark.dynamodb_local
 
 WIZARDS = 5_000
-SECOND = 1_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 WEEK = 7 * DAY
 TTL = DAY
 STEPS = {1: DETAILS, 2: BUILDING, 3: CLIENT, 4: SCHEDULE}

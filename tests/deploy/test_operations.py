@@ -8,60 +8,28 @@ nothing); NOT_IN_MOTO says which, and why.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
-from unittest import mock
 
-import boto3
 import pytest
-import yaml
-from aws_lambda_powertools import Logger
 from awscli.customizations.cloudformation.deploy import DeployCommand  # type: ignore[import-untyped]
-from botocore import xform_name
 
 from chalicelib.bootstrap import Parts, build
-from chalicelib.errors import StoreUnavailable
-from chalicelib.observability import Log
 from chalicelib.settings import Settings
 from infra.stacks.parameters import tables_stack
-from infra.stages import function_names
 from tests.support.api import Api
-from tests.support.clock import Clock
 from tests.support.cloud import REPOSITORY, Deployed
 from tests.support.keys import keys
-from tests.support.memory_store import MemoryStore
 
 PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
-SECTIONS = (
-    "People lose drafts",
-    "429 for everyone",
-    "The API is slow or failing",
-    "Sweep not running",
-    "Stream behind",
-    "Dead letters",
-    "Roll back",
-    "Rotate keys",
-    "Restore a table",
-    "First deployment",
-    "What a deployment does and what can go wrong in the middle",
-    "Replica regions",
-    "Customer key",
-    "Reserved concurrency",
-    "SnapStart",
-    "Alarms by e-mail",
-    "Take a stage down",
-)
 AN_ID = "0e3b6c1e-5f0c-4b7d-9a51-6b1f1c2d3e4f"
 """The session that the page asks for."""
 
@@ -109,10 +77,6 @@ def by_pipeline() -> list[Command]:
     found = [each for each in commands() if each.section == "First deployment"]
     (start,) = (index for index, each in enumerate(found) if each.text.startswith(PIPELINE))
     return found[start:]
-
-
-def anchor(heading: str) -> str:
-    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
 
 
 class Terminal:
@@ -229,56 +193,6 @@ def used(own: Deployed) -> dict[str, str]:
     done = api("POST", "/sessions/{sessionId}/finalize", sessionId=api.start_project())
     assert done.status == 201
     return {AN_ID: session, A_RECORD: done.body["recordId"]}
-
-
-def test_the_page_has_the_sections_that_alarms_and_symptoms_name() -> None:
-    headings = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
-    assert headings == ["From symptom to section", "Before anything", *SECTIONS]
-    here = {f"#{anchor(heading)}" for heading in headings}
-    assert set(re.findall(r"\]\((#[^)]*)\)", PAGE)) <= here
-
-
-def test_every_alarm_is_in_the_table_at_the_section_that_it_names() -> None:
-    template = yaml.safe_load((REPOSITORY / "infra" / "templates" / "watch.yaml").read_text())
-    named = {}
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::CloudWatch::Alarm":
-            properties = resource["Properties"]
-            name = properties["AlarmName"]["Fn::Sub"].removeprefix("stepwell-${Stage}-")
-            (section,) = re.findall(r'"([^"]+)"', properties["AlarmDescription"])
-            named[name] = section
-    table: dict[str, str] = {}
-    for alarms, section in re.findall(r"^\| (`[a-z].*?) \| \[(.*?)\]", PAGE, re.MULTILINE):
-        table |= dict.fromkeys(re.findall(r"`([a-z-]+)`", alarms), section)
-    assert {name: table.get(name) for name in named} == named
-    assert set(named.values()) <= set(SECTIONS)
-
-
-def test_every_link_leads_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http|#)([^)]+)\)", PAGE):
-        path, _, name = target.partition("#")
-        page = REPOSITORY / "docs" / path
-        assert page.exists(), target
-        headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-        assert not name or name in map(anchor, headings), target
-
-
-def test_what_is_named_in_passing_exists_as_well() -> None:
-    """Commands within a sentence: their targets, options and operations are there."""
-    makefile = (REPOSITORY / "Makefile").read_text()
-    for target in re.findall(r"`make ([a-z-]+)", PAGE):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for each in re.findall(r"`(aws [a-z-]+ [a-z-]+[^`]*)`", PAGE):
-        _, service, operation, *words = shlex.split(each.rstrip("…"))
-        with closing(boto3.client(service, region_name="eu-north-1")) as client:  # type: ignore[call-overload]
-            operations = {
-                xform_name(name, "-"): name for name in client.meta.service_model.operation_names
-            }
-            assert operation in operations, each
-            model = client.meta.service_model.operation_model(operations[operation])
-        known = {xform_name(member, "-") for member in model.input_shape.members}
-        options = {word.removeprefix("--") for word in words if word.startswith("--")}
-        assert options <= known, each
 
 
 def test_every_command_works_from_the_top_to_the_bottom(
@@ -414,52 +328,3 @@ def is_good(command: str, written: str) -> bool:
     # The longest beginning says the most.
     starts = [start for start in GOOD if command.startswith(start)]
     return GOOD[max(starts, key=len)] in written if starts else True
-
-
-def test_what_the_page_says_of_functions_is_what_they_are_called() -> None:
-    api, stream, sweep = function_names("$STAGE")
-    (block,) = [each.text for each in commands() if each.text.startswith("API=")]
-    assert block == f"API={api}"
-    assert f"\nSTREAM={stream}\nSWEEP={sweep}\n" in PAGE
-
-
-def test_every_metric_that_is_asked_for_is_one_that_is_watched() -> None:
-    watched = (REPOSITORY / "infra" / "templates" / "watch.yaml").read_text()
-    asked = re.findall(r"^metric (\S+) (\S+) (\S+) Name=(\w+),", PAGE, re.MULTILINE)
-    assert len(asked) > 9
-    for namespace, name, _, dimension in asked:
-        # Of copies in other regions only who has them is told.
-        if name != "ReplicationLatency":
-            assert re.search(rf'"{namespace}", "{name}", "{dimension}"', watched), name
-
-
-def test_questions_to_the_logs_ask_for_what_is_in_their_lines() -> None:
-    written = io.StringIO()
-    store = MemoryStore()
-    parts = Parts(
-        settings=Settings(),
-        stores=store.stores,
-        keys=keys,
-        clock=Clock(),
-        log=Log(Logger(service=f"test-{uuid.uuid4()}", stream=written)),
-    )
-    api = Api(build(parts))
-    session = api.start()
-    one = "/sessions/{sessionId}"
-    api("GET", one, sessionId=session, address="198.51.100.7")
-    with mock.patch.object(store, "get", side_effect=StoreUnavailable(reason="get_item: Slow")):
-        assert api("GET", one, sessionId=session).status == 503
-    lines = [json.loads(line) for line in written.getvalue().splitlines()]
-    there = {
-        kind: {name for line in lines if line["message"] == kind for name in line}
-        for kind in ("request", "audit", "failure")
-    }
-    # In the lines of the stream function, where it is known.
-    there["failure"].add("session")
-    asked = re.findall(r"^ask \S+ 'filter message = \"(\w+)\"(.*?)'$", PAGE, re.MULTILINE)
-    assert {kind for kind, _ in asked} == set(there)
-    for kind, question in asked:
-        grouped = re.findall(r"\bby (\w+(?:, \w+)*)(?![(\w])", question)
-        fields = {name for names in grouped for name in names.split(", ")}
-        fields |= set(re.findall(r"(?:count_distinct|pct)\((\w+)", question))
-        assert fields <= there[kind], question

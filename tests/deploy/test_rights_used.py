@@ -23,28 +23,15 @@ from chalicelib.settings import Settings
 from chalicelib.store.client import dynamodb_client
 from chalicelib.store.session import Clients
 from tests.support.api import ONE, PROJECT, STEP, Answer, Api
-from tests.support.clock import Clock
+from tests.support.clock import DAY, HOUR, Clock
 from tests.support.endpoint import KEYS_PARAMETER, StandIn, stand_in
 from tests.support.engines import Engine
 from tests.support.faults import Faults
-from tests.support.iam import (
-    API,
-    FUNCTIONS,
-    STREAM,
-    SWEEP,
-    Policy,
-    Right,
-    UnknownCall,
-    matches,
-    rights,
-)
+from tests.support.iam import API, STREAM, SWEEP, Policy, Right
 from tests.support.keys import keys
 from tests.support.scribe import Scribe
 from tests.support.streaming import BY_TTL, parts
 from tests.support.tokens import Issuer, bearer
-
-HOUR = 60 * 60 * 1000
-DAY = 24 * HOUR
 
 LOGS = "arn:*:logs:*:*:log-group:/aws/lambda/{}:*"
 READ_THE_STREAM = (
@@ -334,69 +321,3 @@ def test_the_sweep(acting: str, stage: StandIn) -> None:
     swept = sweeper.run(lambda: False)
     assert (swept.removed, swept.announced, swept.complete) == (1, 1, True)
     used_exactly(stage, SWEEP)
-
-
-class TestTheCheckItself:
-    def test_a_transaction_needs_the_rights_of_what_is_in_it(self) -> None:
-        table = "arn:aws:dynamodb:us-east-1:000000000000:table/t"
-        actions = {
-            "Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem",
-            "ConditionCheck": "ConditionCheckItem",
-        }  # fmt: skip
-        items = [{kind: {"TableName": "t"}} for kind in actions]
-        needed = rights("dynamodb", "TransactWriteItems", {"TransactItems": items})
-        assert needed == {Right(f"dynamodb:{action}", table) for action in actions.values()}
-
-    def test_a_query_of_an_index_needs_no_right_to_the_table(self) -> None:
-        [right] = rights("dynamodb", "Query", {"TableName": "t", "IndexName": "i"})
-        assert right.resource.endswith(":table/t/index/i")
-
-    def test_a_batch_needs_one_right_for_each_table(self) -> None:
-        found = rights("dynamodb", "BatchWriteItem", {"RequestItems": {"a": [], "b": []}})
-        assert {right.action for right in found} == {"dynamodb:BatchWriteItem"}
-        assert len(found) == 2
-
-    @pytest.mark.parametrize(
-        ("pattern", "resource", "covered"),
-        [
-            ("arn:*:dynamodb:*:*:table/t", "arn:aws:dynamodb:eu-north-1:1:table/t", True),
-            ("arn:*:dynamodb:*:*:table/t", "arn:aws:dynamodb:eu-north-1:1:table/t2", False),
-            ("arn:*:dynamodb:*:*:table/t", "arn:aws:dynamodb:eu-north-1:1:table/t/index/i", False),
-            ("arn:*:sqs:*:*:t", "arn:aws:dynamodb:eu-north-1:1:t", False),
-            (
-                "arn:aws:dynamodb:eu-north-1:1:table/t",
-                "arn:aws:dynamodb:us-east-1:1:table/t",
-                False,
-            ),
-            ("arn:*:logs:*:*:log-group:/a:*", "arn:aws:logs:eu-north-1:1:log-group:/a:b", True),
-        ],
-    )
-    def test_what_a_pattern_covers(self, pattern: str, resource: str, covered: bool) -> None:
-        assert matches(pattern, resource) is covered
-
-    @acting_as(SWEEP)
-    def test_what_is_not_granted_is_refused_and_told(
-        self, acting: str, dynamodb_local_engine: Engine
-    ) -> None:
-        with stand_in(dynamodb_local_engine.endpoint) as stage:
-            refused = stage.aws.answer(
-                {
-                    "Authorization": f"AWS4-HMAC-SHA256 Credential={acting}/20270115/us-east-1",
-                    "X-Amz-Target": "DynamoDB_20120810.Scan",
-                },
-                b'{"TableName": "stepwell-dev-sessions"}',
-            )
-            assert (refused.status, b"AccessDeniedException" in refused.body) == (400, True)
-            [told] = stage.refused()
-            assert told.startswith(f"{SWEEP}: dynamodb:Scan on arn:aws:dynamodb:")
-
-    def test_a_grant_that_nothing_uses_is_found(self) -> None:
-        grants = {Right("dynamodb:GetItem", "arn:*:dynamodb:*:*:table/t")}
-        assert Policy(frozenset(grants)).unused(set()) == grants
-
-    def test_a_call_that_it_does_not_know_is_an_error(self) -> None:
-        with pytest.raises(UnknownCall):
-            rights("s3", "GetObject", {})
-
-    def test_every_function_has_a_policy(self) -> None:
-        assert all(Policy.committed(function).grants for function in FUNCTIONS)

@@ -25,6 +25,7 @@ from chalicelib.sessions.ids import session_key
 from chalicelib.store import keys
 from infra.local.gateway import Gateway
 from tests.support.api import PROJECT
+from tests.support.clock import HOUR
 from tests.support.emf import read_emf
 from tests.support.endpoint import PARAMETERS, STREAM_ARN, StandIn, stand_in
 from tests.support.engines import Engine
@@ -33,7 +34,6 @@ from tests.support.package import HANDLERS, Package, listing
 from tests.support.runtime_api import Function, FunctionError, RuntimeApi, runtime_client
 from tests.support.streaming import parts
 
-HOUR = 60 * 60 * 1000
 GONE = "x"
 """Of a session that a sweep has ended: its tombstone."""
 

@@ -24,7 +24,8 @@ import pytest
 
 from chalicelib.web.problems import KINDS
 from infra.local.routing import RouteTable
-from tests.functional.live import HOUR, Api, operations, serving
+from tests.functional.live import Api, operations, serving
+from tests.support.clock import HOUR
 from tests.support.engines import Tables
 from tests.support.streaming import operations_on
 
@@ -196,11 +197,3 @@ def test_the_table_of_errors_is_complete() -> None:
         for kind in re.findall(r"`(.*?)`", kinds)
     }
     assert listed == {(kind.status, kind.name) for kind in KINDS.values()}
-
-
-def test_every_link_inside_the_page_leads_somewhere() -> None:
-    headings = re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
-    anchors = {
-        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in headings
-    }
-    assert set(re.findall(r"\]\(#(.*?)\)", PAGE)) <= anchors

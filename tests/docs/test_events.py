@@ -297,14 +297,3 @@ def test_an_event_is_seen_on_one_machine(server: str) -> None:
         1,
     )
     check(event["detailType"], event["detail"])
-
-
-def test_every_link_of_the_page_leads_somewhere() -> None:
-    links = re.findall(r"\]\((?!http)([^)]+)\)", PAGE)
-    for path, _, anchor in (link.partition("#") for link in links):
-        page = (ROOT / "docs" / path).read_text() if path else PAGE
-        headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
-        anchors = {
-            re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in headings
-        }
-        assert not anchor or anchor in anchors

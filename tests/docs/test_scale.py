@@ -92,15 +92,3 @@ def test_every_number_of_the_code_that_is_to_grow_is_there() -> None:
     for name in ("SHARDS", "LANES", "TIME_LANES"):
         assert f"`{name}`" in TEXT
         assert re.search(rf"^{name} = \d+$", code, re.MULTILINE)
-
-
-def test_every_link_of_the_page_leads_somewhere() -> None:
-    links = re.findall(r"\]\((?!http)([^)]+)\)", TEXT)
-    headings = {
-        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
-        for title in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)
-    }
-    for link in links:
-        path, _, anchor = link.partition("#")
-        assert not path or (PAGE.parent / path).exists(), link
-        assert not anchor or anchor in headings, link

@@ -30,6 +30,7 @@ from tests.e2e.visitor import (
     stored,
     value,
 )
+from tests.support.clock import DAY
 from tests.support.engines import Tables
 
 pytestmark = [
@@ -39,8 +40,6 @@ pytestmark = [
         reason="the demo is tested in Chromium: chromium is not on PATH",
     ),
 ]
-
-DAY = 24 * 60 * 60 * 1000
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,6 @@ from tests.support.guard import acting
 from tests.support.keys import keys
 from tests.support.tokens import Issuer, bearer
 
-HOUR = 60 * 60 * 1000
-DAY = 24 * HOUR
 ORIGIN = {"Origin": "https://app.example.com"}
 DETAILS = {"projectName": "Harbour", "buildingType": "office", "squareFootage": 1250.5}
 BUILDING = {"numberOfFloors": 4, "numberOfZones": 12, "projectLocation": "Oslo"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.functional.live import DAY, Api, ask, is_problem, operations
+from tests.functional.live import Api, ask, is_problem, operations
+from tests.support.clock import DAY
 
 
 def of_sessions(api: Api) -> list[tuple[str, str]]:

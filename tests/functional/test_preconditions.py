@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.live import DAY, Api, is_problem
+from tests.functional.live import Api, is_problem
+from tests.support.clock import DAY
 
 NAME = {"data": {"projectName": "Harbour"}}
 OTHER = {"data": {"projectName": "Station"}}

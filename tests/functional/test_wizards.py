@@ -9,7 +9,6 @@ import pytest
 from tests.functional.live import (
     BUILDING,
     CLIENT,
-    DAY,
     DETAILS,
     INSTANT,
     PROJECT,
@@ -18,6 +17,7 @@ from tests.functional.live import (
     is_problem,
     milliseconds,
 )
+from tests.support.clock import DAY
 
 FLOWS: dict[str, tuple[str, int, list[dict[str, Any]]]] = {
     "project": ("projectData", 1, [DETAILS, BUILDING, CLIENT, SCHEDULE]),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-HOUR = 3_600_000
+from tests.support.clock import HOUR
+
 TTL = HOUR
 MAXIMUM = 3 * HOUR
 

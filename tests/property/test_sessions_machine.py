@@ -33,8 +33,9 @@ from chalicelib.sessions.document import document, union
 from chalicelib.sessions.lifetimes import Lifetimes
 from chalicelib.sessions.model import Status
 from chalicelib.sessions.progress import completed_steps, step_view
-from tests.property.model import FLOWS, HOUR, MAXIMUM, TTL, Model, Told
+from tests.property.model import FLOWS, MAXIMUM, TTL, Model, Told
 from tests.support.callers import SOMEBODY
+from tests.support.clock import HOUR
 from tests.unit.kit import Kit
 
 

@@ -7,6 +7,11 @@ from threading import Lock
 START = 1_800_000_000_000
 """15 January 2027, 08:00 UTC."""
 
+SECOND = 1000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
 
 class Clock:
     """Gives milliseconds since the epoch, like ``chalicelib.bootstrap.clock``."""

@@ -11,14 +11,10 @@ import pytest
 from chalicelib.settings import Settings
 from infra.cli.main import main
 from tests.support.api import Api, api_on
-from tests.support.clock import Clock
+from tests.support.clock import HOUR, SECOND, Clock
 from tests.support.engines import Tables
 from tests.support.streaming import Operations, operations_on
 
-SECOND = 1_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 TTL = 3 * HOUR
 """Of all flows: the fewer hours there are to go through, the sooner a test is done."""
 

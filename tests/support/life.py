@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.api import ONE, STEP, Api
-from tests.support.clock import Clock
+from tests.support.clock import HOUR, Clock
 from tests.support.delivery import deliver
 from tests.support.engines import Tables
 from tests.support.streaming import Batch, Operations, parts
-from tests.support.sweeping import HOUR, sweep_this_hour
+from tests.support.sweeping import sweep_this_hour
 
 
 @dataclass

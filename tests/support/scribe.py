@@ -15,9 +15,8 @@ from chalicelib.sessions.model import IdempotencyKey, Record, Session, StepData
 from chalicelib.sessions.store import CreationEntry, Event, Refused, SessionStore
 from chalicelib.sessions.write import Change, Preconditions, Refusal, Removal, Write, refusal
 from tests.support.callers import SOMEBODY
-from tests.support.clock import Clock
+from tests.support.clock import HOUR, Clock
 
-HOUR = 3_600_000
 TTL = 24 * HOUR
 LIFETIME = 30 * TTL
 FLOW = "trial"

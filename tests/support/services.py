@@ -30,7 +30,6 @@ from tests.support.keys import keys
 from tests.support.memory_counters import MemoryCounters
 
 FLOWS = FlowRegistry.discover(definitions)
-DAY = 24 * 60 * 60 * 1000
 LINK_LIFETIME = 15 * 60 * 1000
 
 

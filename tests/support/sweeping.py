@@ -8,12 +8,10 @@ from chalicelib.ops.sweep import Sweep
 from chalicelib.sessions.ids import session_key
 from chalicelib.store import keys
 from tests.support.api import Api
-from tests.support.clock import START, Clock
+from tests.support.clock import DAY, HOUR, START, Clock
 from tests.support.engines import Tables
 from tests.support.streaming import Operations, operations_on
 
-HOUR = 3_600_000
-DAY = 24 * HOUR
 TTL = DAY
 NOTICE = 2 * HOUR
 GONE = "x"

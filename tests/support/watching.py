@@ -8,15 +8,13 @@ from chalicelib.bootstrap import Parts, build
 from chalicelib.observability import Metrics
 from infra.local.context import LambdaContext
 from tests.support.api import ONE, PROJECT, Api
-from tests.support.clock import Clock
+from tests.support.clock import DAY, HOUR, Clock
 from tests.support.emf import read_emf
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.keys import keys
 from tests.support.streaming import operations_on
 
-HOUR = 3_600_000
-DAY = 24 * HOUR
 UNKNOWN = "2f8f9de6-6b0d-4f86-8a5f-0f2a31f0bb6a"
 
 Emitted = set[tuple[str, frozenset[str]]]

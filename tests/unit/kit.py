@@ -21,11 +21,10 @@ from chalicelib.sessions.requests import Creation, Document, DocumentSave, StepC
 from chalicelib.sessions.service import SessionService
 from chalicelib.sessions.write import Preconditions
 from tests.support.callers import SOMEBODY
-from tests.support.clock import Clock
+from tests.support.clock import DAY, Clock
 from tests.support.memory_store import MemoryStore
 
 FLOWS = FlowRegistry.discover(definitions)
-DAY = 24 * 60 * 60 * 1000
 LIFETIMES = Lifetimes(ttl=None, maximum=30 * DAY, tombstone=7 * DAY)
 
 PROJECT: dict[int, dict[str, Any]] = {

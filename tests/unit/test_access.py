@@ -13,7 +13,8 @@ from chalicelib.sessions.callers import Caller
 from chalicelib.sessions.requests import Claim
 from chalicelib.sessions.write import Ownership
 from tests.support.callers import ADA, ADAS_DIGEST, ADAS_PHONE, BOB, PHONE, SOMEBODY
-from tests.unit.kit import DAY, WHOLE_PROJECT, Kit, given
+from tests.support.clock import DAY
+from tests.unit.kit import WHOLE_PROJECT, Kit, given
 
 ELSEWHERE = replace(SOMEBODY, addresses=("elsewhere",))
 

@@ -7,9 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chalicelib.ops.health import ErrorRate
-from tests.support.clock import START, Clock
-
-MINUTE = 60_000
+from tests.support.clock import MINUTE, START, Clock
 
 
 @pytest.fixture

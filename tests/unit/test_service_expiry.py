@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from chalicelib.errors import Expired, StepwellError
-from tests.unit.kit import DAY, LIFETIMES, PROJECT, Kit
+from tests.support.clock import DAY
+from tests.unit.kit import LIFETIMES, PROJECT, Kit
 
 WAYS_IN: dict[str, Callable[[Kit, str], Any]] = {
     "read": lambda kit, it: kit.read(it),

@@ -21,7 +21,8 @@ from chalicelib.sessions.document import union
 from chalicelib.sessions.ids import is_id
 from chalicelib.sessions.model import Record, Status
 from tests.support.callers import SOMEBODY
-from tests.unit.kit import DAY, LIFETIMES, PROJECT, WHOLE_PROJECT, Kit, flow_of, open_flow
+from tests.support.clock import DAY
+from tests.unit.kit import LIFETIMES, PROJECT, WHOLE_PROJECT, Kit, flow_of, open_flow
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from chalicelib.sessions.ids import is_id
 from chalicelib.sessions.opened import Opened, Saved
 from chalicelib.sessions.progress import completed_steps
 from chalicelib.sessions.write import MAX_FIELDS, REMEMBERED_KEYS
-from tests.unit.kit import DAY, PROJECT, Kit
+from tests.support.clock import DAY
+from tests.unit.kit import PROJECT, Kit
 
 
 @pytest.fixture

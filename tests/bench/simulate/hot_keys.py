@@ -26,7 +26,7 @@ from chalicelib.flows import definitions
 from chalicelib.flows.registry import FlowRegistry
 from chalicelib.observability import Log, Metrics
 from chalicelib.ops.happenings import Change, Happening, happening
-from chalicelib.ops.sweep import HOUR
+from chalicelib.sessions.times import HOUR
 from chalicelib.settings import Settings
 from chalicelib.store import keys
 from chalicelib.store.ledger import DynamoLedger

@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger
 
 from chalicelib.bootstrap import Background, Parts, build, clock
 from chalicelib.observability import Log, Metrics
-from chalicelib.ops.sweep import HOUR
+from chalicelib.sessions.times import HOUR
 from chalicelib.store import keys
 from tests.bench.engine import Engine
 from tests.bench.simulate.figures import MEASURED, figures

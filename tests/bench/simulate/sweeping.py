@@ -17,10 +17,11 @@ from typing import cast
 
 # Private, and imported all the same: a copy of them would be right for a while.
 from chalicelib.bootstrap.background import _SPARE
-from chalicelib.ops.sweep import HOUR, KeyPage, Sweep, Sweeper
+from chalicelib.ops.sweep import KeyPage, Sweep, Sweeper
 from chalicelib.sessions import ids
 from chalicelib.sessions.model import Session, Status
 from chalicelib.sessions.store import Event
+from chalicelib.sessions.times import HOUR
 from chalicelib.settings import Settings
 from chalicelib.store import keys
 from chalicelib.store.expiring import _AT_ONCE

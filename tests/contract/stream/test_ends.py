@@ -9,11 +9,11 @@ import pytest
 from chalicelib.sessions.ids import session_key
 from chalicelib.store import keys
 from tests.support.api import ONE, PROJECT, Api
-from tests.support.clock import Clock
+from tests.support.clock import DAY, Clock
 from tests.support.engines import Tables
 from tests.support.saving import CREATED, SECRET, save
 from tests.support.streaming import BY_TTL, Operations
-from tests.support.sweeping import DAY, sweep_this_hour
+from tests.support.sweeping import sweep_this_hour
 
 pytestmark = pytest.mark.usefixtures("no_letters")
 

@@ -15,12 +15,12 @@ from chalicelib.flows.upgrade import Draft
 from chalicelib.sessions.ids import session_key
 from chalicelib.sessions.times import iso
 from tests.support.api import ONE, STEP, Api
-from tests.support.clock import Clock
+from tests.support.clock import HOUR, Clock
 from tests.support.engines import Tables
 from tests.support.keys import keys
 from tests.support.saving import CREATED, SECRET, save
 from tests.support.streaming import Operations
-from tests.support.sweeping import HOUR, sweep_this_hour
+from tests.support.sweeping import sweep_this_hour
 
 pytestmark = pytest.mark.usefixtures("no_letters")
 

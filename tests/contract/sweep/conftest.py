@@ -9,11 +9,11 @@ import pytest
 from chalicelib.store.calls import Calls
 from chalicelib.store.expiring import DynamoExpiryStore
 from tests.support.api import api_on
-from tests.support.clock import START, Clock
+from tests.support.clock import DAY, HOUR, START, Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.streaming import Operations
-from tests.support.sweeping import DAY, HOUR, World
+from tests.support.sweeping import World
 
 WEEK = 7 * DAY
 

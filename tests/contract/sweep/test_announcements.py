@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.api import ONE
+from tests.support.clock import HOUR
 from tests.support.engines import Tables
 from tests.support.meddled_client import Meddled
 from tests.support.streaming import Operations
-from tests.support.sweeping import HOUR, NOTICE, TTL, World
+from tests.support.sweeping import NOTICE, TTL, World
 
 
 class TestAnnouncements:

@@ -10,14 +10,14 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from tests.support.api import together
-from tests.support.clock import START
+from tests.support.clock import HOUR, START
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.killing import Killed
 from tests.support.meddled_client import Meddled
 from tests.support.partial_client import Stingy
 from tests.support.streaming import Operations
-from tests.support.sweeping import GONE, HOUR, NOTICE, TTL, World
+from tests.support.sweeping import GONE, NOTICE, TTL, World
 
 
 @pytest.mark.usefixtures("one_shard")

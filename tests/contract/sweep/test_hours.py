@@ -7,11 +7,11 @@ import pytest
 from chalicelib.ops import sweep
 from chalicelib.ops.sweep import SETTLED
 from tests.support.api import Api
-from tests.support.clock import START, Clock
+from tests.support.clock import DAY, HOUR, START, Clock
 from tests.support.engines import Tables
 from tests.support.faults import Faults
 from tests.support.streaming import Operations
-from tests.support.sweeping import DAY, GONE, HOUR, TTL, World
+from tests.support.sweeping import GONE, TTL, World
 
 
 class TestHours:

@@ -8,11 +8,11 @@ import pytest
 
 from infra.local.context import LambdaContext
 from tests.support.api import ONE
-from tests.support.clock import START
+from tests.support.clock import HOUR, START
 from tests.support.emf import read_emf
 from tests.support.faults import Faults
 from tests.support.streaming import Operations
-from tests.support.sweeping import GONE, HOUR, NOTICE, TTL, World
+from tests.support.sweeping import GONE, NOTICE, TTL, World
 
 READS = {"GetItem", "Query", "BatchGetItem"}
 

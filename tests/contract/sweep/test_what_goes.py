@@ -10,11 +10,11 @@ import pytest
 from chalicelib.ops.sweep import SETTLED
 from chalicelib.store import keys
 from tests.support.api import ONE
-from tests.support.clock import START
+from tests.support.clock import HOUR, START
 from tests.support.engines import Tables
 from tests.support.meddled_client import Meddled
 from tests.support.streaming import Operations
-from tests.support.sweeping import GONE, HOUR, TTL, World
+from tests.support.sweeping import GONE, TTL, World
 
 
 class TestWhatGoes:

@@ -9,7 +9,8 @@ import pytest
 
 from infra.cli import spans
 from infra.cli.arguments import UsageError, parse
-from tests.support.desk import HOUR, MINUTE, SECOND, Desk, one_line
+from tests.support.clock import HOUR, MINUTE, SECOND
+from tests.support.desk import Desk, one_line
 from tests.support.project import ROOT
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from infra.cli import charts, spans
 from tests.support.api import ONE, PROJECT
-from tests.support.desk import DAY, HOUR, MINUTE, SECOND, Desk
+from tests.support.clock import DAY, HOUR, MINUTE, SECOND
+from tests.support.desk import Desk
 from tests.support.project import ROOT
 
 

@@ -16,8 +16,8 @@ from chalicelib.store.expiring import DynamoExpiryStore
 from infra.cli.overview import Seen
 from infra.cli.sessions import SORTED
 from tests.support.api import ONE
-from tests.support.clock import START
-from tests.support.desk import DAY, HOUR, MINUTE, TTL, Desk, Said
+from tests.support.clock import DAY, HOUR, MINUTE, START
+from tests.support.desk import TTL, Desk, Said
 
 
 def keys(said: Said) -> list[str]:

@@ -13,7 +13,8 @@ from chalicelib.sessions.ids import session_key
 from infra.cli import session as session_module
 from infra.cli.output import Output
 from tests.support.api import ONE, PROJECT
-from tests.support.desk import MINUTE, TTL, Desk, Said, one_line
+from tests.support.clock import MINUTE
+from tests.support.desk import TTL, Desk, Said, one_line
 
 
 def test_it_tells_which_fields_were_saved_when_and_no_value(desk: Desk) -> None:

@@ -14,7 +14,8 @@ from chalicelib.sessions.ids import session_key
 from chalicelib.settings import SettingsError
 from chalicelib.store.expiring import DynamoExpiryStore
 from infra.cli import clocks
-from tests.support.desk import DAY, HOUR, MINUTE, TTL, Desk
+from tests.support.clock import DAY, HOUR, MINUTE
+from tests.support.desk import TTL, Desk
 from tests.support.engines import Tables
 
 
