@@ -23,7 +23,6 @@ from tests.support.project import OUTPUTS, Project
 
 API, STREAM, SWEEP = "APIHandler", "ProcessStream", "SweepExpiredSessions"
 FUNCTIONS = (API, STREAM, SWEEP)
-OF_SAM = "AWS::Serverless::Function"
 REFS = cast(dict[str, str], {name: {"Ref": name} for name in OUTPUTS})
 
 
