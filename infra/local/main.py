@@ -123,8 +123,7 @@ def _serve(
         if feed is not None:
             # After the server, and so ended before it: what is being processed may need it.
             stack.enter_context(feed)
-        while True:
-            signal.pause()
+        _wait()
 
 
 def _settings(environ: MutableMapping[str, str]) -> Settings:
@@ -212,6 +211,23 @@ def _announce(url: str, endpoint: str, *, is_embedded: bool) -> None:
     elif is_amazon(endpoint):
         print("The stream is left to the function that is deployed beside these tables.")
     sys.stdout.flush()
+
+
+def _wait() -> NoReturn:
+    """Sleep until ``_interrupt`` raises.
+
+    The system may give a signal to any thread. Only what is written here as it arrives wakes this
+    one for certain: ``signal.pause`` would sleep on, and Ctrl-C seem to do nothing.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno())
+        try:
+            while True:
+                reader.recv(1)
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -73,6 +73,23 @@ sys.exit(main(load=lambda: Application(handler, routes, own, {"sweep": sweep}, s
 """
 
 
+INTERRUPTED_STUB = """
+import signal, sys, threading
+from infra.local.application import Application
+from infra.local.main import main
+
+def handler(event, context):
+    # The system may choose any thread that does not block the signal.
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    return {"statusCode": 201, "body": ""}
+
+def own(kind, event):
+    return {"statusCode": 404, "body": kind}
+
+sys.exit(main(load=lambda: Application(handler, {"/sessions": ["POST"]}, own, {})))
+"""
+
+
 class TestMain:
     def start(self, stub: str, **environ: str) -> subprocess.Popen[str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
@@ -103,6 +120,17 @@ class TestMain:
             assert process.wait(timeout=20) == 0
             kept.close()
             assert process.stderr.read() == ""
+
+    def test_ends_whichever_thread_the_signal_comes_to(self) -> None:
+        with self.start(INTERRUPTED_STUB, PORT="0") as process:
+            assert process.stdout is not None
+            listening = re.search(r"http://[0-9.:]+", process.stdout.readline())
+            assert listening
+            httpx.post(f"{listening[0]}/api/sessions", json={}, trust_env=False)
+            try:
+                assert process.wait(PATIENCE) == 0
+            finally:
+                process.kill()
 
     @pytest.mark.parametrize("port", ["http", "-1", "65536", "8_0", " 80"])
     def test_a_bad_port_is_one_line_and_exit_2(self, port: str) -> None:

@@ -18,7 +18,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import wraps
 from typing import Any, Final
 from unittest.mock import patch
@@ -129,17 +128,15 @@ def _call(request: Request, body: bytes) -> str:
 
 
 def main() -> None:
-    """Serve until Ctrl-C or the input's end: not longer than the process that started this one."""
-    # A shell has what it runs in the background ignore Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Serve until the input ends: with the process that started this one, at the latest."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     fill_gaps()
     with (
         patch.object(engine, "DomainDispatcherApplication", _watched),
         EmbeddedDynamoDB() as running,
     ):
         print(running.endpoint, flush=True)
-        with suppress(KeyboardInterrupt):
-            sys.stdin.read()
+        sys.stdin.read()
 
 
 def _watched(create_app: Any) -> Application:

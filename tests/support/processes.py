@@ -22,7 +22,7 @@ def server(module: str, environ: Mapping[str, str]) -> Iterator[str]:
     """Run a module for a ``with`` block; give the first line that it writes.
 
     All others are read and forgotten: a pipe that nobody empties stops who writes to it. It is
-    ended as Ctrl-C does it, and must end without an error.
+    ended as Ctrl-C does it, by its input's end as well, and must end without an error.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", module],
@@ -41,12 +41,12 @@ def server(module: str, environ: Mapping[str, str]) -> Iterator[str]:
         yield first
     finally:
         process.send_signal(signal.SIGINT)
+        process.stdin.close()
         try:
             code = process.wait(timeout=30)
         finally:
             process.kill()
             process.wait()
-            process.stdin.close()
             rest.join()
             process.stdout.close()
     assert code == 0
